@@ -1,0 +1,109 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fairlead/behavior.hpp>
+#include <fairlead/connection.hpp>
+#include <fairlead/limits.hpp>
+#include <fairlead/log.hpp>
+#include <fairlead/server.hpp>
+
+#include "protocol/ports.hpp"
+#include "protocol/snapshot.hpp"
+
+/// The actors behind a server, with no CAF type in sight: what the composition root wires to the sockets.
+namespace fairlead::actors {
+
+struct backbone_options {
+  std::vector<std::shared_ptr<protocol::event_loop>> loops;  ///< at least one; connections live on these
+  std::shared_ptr<protocol::event_loop> side;  ///< for collectors: answers even when a loop above is stuck
+  fairlead::limits limits;
+  std::shared_ptr<log> logger;  ///< null: silent
+  std::function<protocol::wall_time()> wall_clock = &std::chrono::system_clock::now;
+  std::chrono::milliseconds user_linger{30'000};
+  std::function<void(const connection&)> on_open;
+  std::function<void(const connection&, const message&)> on_message;
+  std::function<void(const connection&, const close_info&)> on_close;
+  connection_behavior_factory per_connection;
+  user_behavior_factory per_user;
+};
+
+/// What is known of a connection before it exists.
+struct connection_seed {
+  std::string peer;    ///< `address:port`
+  std::string user;    ///< empty: anonymous
+  std::string target;  ///< path and query of the upgrade request
+};
+
+/// One actor, for the debug tree.
+struct tree_node {
+  std::string name;  ///< "supervisor", "roster-0"
+  std::uint64_t actor = 0;
+  bool answered = true;  ///< false: did not answer in time; the figures are missing
+  std::uint64_t mailbox = 0;
+  std::uint64_t connections = 0;
+  std::array<std::uint64_t, 6> by_state{};  ///< indexed by protocol::connection_state
+  std::uint64_t users = 0, behaviors = 0;
+  std::chrono::microseconds loop_lag{0};    ///< how long a task posted to that loop waited
+};
+struct tree_snapshot {
+  tree_node supervisor;
+  std::vector<tree_node> rosters;  ///< one per loop, in order
+};
+
+struct connections_snapshot {
+  std::vector<protocol::connection_snapshot> connections;  ///< in no order
+  std::vector<connection_id> unanswered;                   ///< did not answer in time
+  std::vector<std::size_t> unanswered_loops;               ///< loops whose roster did not answer in time
+};
+
+/// Thread-safe unless said otherwise. Callbacks run once each, on some thread of the backbone's.
+class backbone {
+ public:
+  explicit backbone(backbone_options);
+  ~backbone();  ///< `stop` must have completed
+  backbone(const backbone&) = delete;
+  backbone& operator=(const backbone&) = delete;
+
+  /// Spawns the actor of a new connection on loop `loop` and opens its link. Called on that loop's thread.
+  /// Null, and the link is dropped, once a shutdown has begun.
+  connection connect(std::size_t loop, std::shared_ptr<protocol::link>, connection_seed);
+
+  bool broadcast(message, std::vector<connection_id> except);
+  void broadcast(message, std::vector<connection_id> except, broadcast_callback done);
+  void send_to_user(std::string user, message, broadcast_callback done);
+  void close_user(std::string user, close_code, std::string reason, std::function<void(std::size_t)> done);
+  void send(connection_id, message, send_callback done);
+  void remove(connection_id, close_code, std::string reason, close_callback done);
+
+  [[nodiscard]] std::size_t connection_count() const noexcept;
+
+  using milliseconds = std::chrono::milliseconds;
+  /// Never block an actor, never hang: after `timeout` what has not answered is listed as such.
+  void take_tree(milliseconds timeout, std::function<void(tree_snapshot)>);
+  void take_connections(milliseconds timeout, std::function<void(connections_snapshot)>);
+  /// Nothing if there is no such connection; `answered` false if it did not answer in time.
+  struct one_snapshot {
+    bool found = false;
+    bool answered = false;
+    protocol::connection_snapshot snapshot;
+  };
+  void take_connection(connection_id, milliseconds timeout, std::function<void(one_snapshot)>);
+  /// The last 1,000 that ended, newest first.
+  void take_closed(milliseconds timeout, std::function<void(std::vector<protocol::closed_record>)>);
+
+  /// Closes every connection, what is queued first; after `deadline` aborts the rest; then stops all actors. From then on
+  /// nothing of the backbone runs. `done` is called once, on a loop.
+  void stop(milliseconds deadline, close_code, std::string reason, std::function<void(shutdown_summary)> done);
+
+ private:
+  class impl;
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace fairlead::actors

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <fairlead/close.hpp>
+#include <fairlead/message.hpp>
+#include <fairlead/result.hpp>
+
+namespace fairlead {
+
+/// Names one connection within one run of a server; never reused. Printed `c<loop>-<serial>`: `c0-17`.
+struct connection_id {
+  std::uint16_t loop = 0;
+  std::uint64_t serial = 0;  ///< from 1; 0 is no connection
+  friend auto operator<=>(const connection_id&, const connection_id&) = default;
+};
+[[nodiscard]] std::string to_string(connection_id);
+/// The id that `text` names, or nothing if it is not of the form `c<loop>-<serial>`.
+[[nodiscard]] std::optional<connection_id> parse_connection_id(std::string_view text) noexcept;
+
+using send_callback = std::function<void(send_result)>;
+using close_callback = std::function<void(close_result)>;
+
+namespace detail {
+class connection_core;
+}
+
+/// A handle to one connection. Copy it, keep it, use it from any thread, before the connection is open, while it
+/// closes, long after it and its server are gone: every call is safe and says what it met.
+///
+/// Order: what one thread sends and closes through handles of one connection happens in that order. Sends take
+/// no lock and never block. Callbacks run once each, on the connection's event loop (or, if the connection is
+/// gone, on the thread that found that out): keep them short, let them not throw.
+class connection {
+ public:
+  connection() = default;  ///< no connection: sends are refused with `no_such_connection`
+  explicit connection(std::shared_ptr<const detail::connection_core> core) noexcept : core_(std::move(core)) {}
+
+  [[nodiscard]] connection_id id() const noexcept;
+  [[nodiscard]] const std::string& user() const noexcept;  ///< empty: anonymous
+  [[nodiscard]] const std::string& peer() const noexcept;  ///< `address:port`
+
+  /// Sends without asking what became of it: nothing asked, nothing paid. A refusal is counted and logged.
+  void send(message) const;
+  void send(message, send_callback) const;
+  [[nodiscard]] std::future<send_result> send_reported(message) const;
+
+  /// Starts the closing handshake after what is already queued. A code that may not be sent is `invalid_code`.
+  void close(close_code = close_code::normal, std::string reason = {}, close_callback = {}) const;
+  [[nodiscard]] std::future<close_result> close_reported(close_code = close_code::normal,
+                                                         std::string reason = {}) const;
+
+  [[nodiscard]] explicit operator bool() const noexcept { return core_ != nullptr; }
+  friend bool operator==(const connection&, const connection&) = default;
+
+  /// For `fairlead/caf/`.
+  [[nodiscard]] const std::shared_ptr<const detail::connection_core>& core() const noexcept { return core_; }
+
+ private:
+  std::shared_ptr<const detail::connection_core> core_;
+};
+
+}  // namespace fairlead

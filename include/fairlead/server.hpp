@@ -1,0 +1,119 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <fairlead/behavior.hpp>
+#include <fairlead/connection.hpp>
+#include <fairlead/limits.hpp>
+#include <fairlead/log.hpp>
+
+namespace fairlead {
+
+/// A client's request to become a WebSocket, as the admission hook sees it. Valid during the hook only.
+struct upgrade_request {
+  std::string_view target;  ///< path and query, as sent
+  std::string_view path;    ///< percent-encoded
+  std::string_view query;   ///< without the `?`
+  std::string_view peer;    ///< `address:port`
+  std::vector<std::pair<std::string_view, std::string_view>> headers;
+  /// The first header field of that name (compared without case), or an empty view.
+  [[nodiscard]] std::string_view header(std::string_view name) const noexcept;
+};
+
+/// The admission hook's answer: in, as this user (empty: anonymous) ...
+struct admit {
+  std::string user;
+};
+/// ... or out, with an HTTP status (4xx or 5xx) and a reason that the client may read.
+struct refuse {
+  unsigned status = 403;
+  std::string reason = "refused";
+};
+using admission = std::variant<admit, refuse>;
+
+using broadcast_callback = std::function<void(const broadcast_summary&)>;
+
+/// What a server is made of. Every handler is optional; handlers of one connection run one at a time, on that
+/// connection's event loop, and must not block. One that throws closes its connection with 1011 and hurts no other.
+struct server_options {
+  std::string listen = "127.0.0.1:8000";  ///< `host:port`; port 0 picks a free one; `[::1]:8000` for IPv6
+  std::string internal;                   ///< the debug and API listener; empty: none; loopback unless a token is set
+  std::string internal_token;             ///< if set, required there as `Authorization: Bearer <token>`
+  std::string path = "/ws";               ///< where WebSocket upgrades are accepted
+  unsigned threads = 0;                   ///< event loops; 0: one per core
+  fairlead::limits limits;
+  std::shared_ptr<log> logger;            ///< null: silent
+  std::chrono::milliseconds user_linger{30'000};  ///< how long a per-user behaviour outlives its last connection
+
+  std::function<admission(const upgrade_request&)> on_upgrade;  ///< default: everyone, anonymous
+  std::function<void(const connection&)> on_open;
+  std::function<void(const connection&, const message&)> on_message;
+  std::function<void(const connection&, const close_info&)> on_close;
+
+  connection_behavior_factory per_connection;  ///< if set, an actor of the embedder's own for each connection
+  user_behavior_factory per_user;              ///< if set, one for each user that has connections
+};
+
+/// What a shutdown did.
+struct shutdown_summary {
+  std::uint64_t connections = 0;  ///< open when it began
+  std::uint64_t closed = 0;       ///< ended by a complete closing handshake
+  std::uint64_t aborted = 0;      ///< still there at the deadline, or lost on the way
+  std::chrono::milliseconds took{0};
+};
+
+/// A WebSocket server: event loops, connections, supervision. Its functions may be called from any thread.
+///
+/// Construction checks the options (std::invalid_argument names the option and what would be right), binds the
+/// listeners (std::system_error with the address) and starts serving. Destruction is `shutdown` with its defaults.
+/// Handlers must not destroy the server.
+class server {
+ public:
+  explicit server(server_options);
+  ~server();
+  server(server&&) noexcept;
+  server& operator=(server&&) noexcept;
+
+  [[nodiscard]] std::string address() const;           ///< `127.0.0.1:8000`, with the port that was picked
+  [[nodiscard]] std::string internal_address() const;  ///< empty if there is none
+
+  /// To every open connection but those in `except`. All connections see one sender's broadcasts in its order.
+  /// Between a broadcast and a direct send there is no order. Returns false, and sends nothing, if the bound on pending broadcasts is met or the server has stopped.
+  bool broadcast(message, std::vector<connection_id> except = {});
+  /// The same; `done` gets the outcomes once each is known (all `overflow`/`closed` when refused at once).
+  void broadcast(message, std::vector<connection_id> except, broadcast_callback done);
+
+  /// To every connection of one user and no other. The summary is empty of `written` and has one
+  /// `no_such_connection` if the user has none, one `reconnecting` if its per-user actor lingers.
+  void send_to_user(std::string user, message, broadcast_callback done = {});
+  /// Closes every connection of one user; `done` gets how many closes were started.
+  void close_user(std::string user, close_code, std::string reason, std::function<void(std::size_t)> done = {});
+
+  void send(connection_id, message, send_callback done = {});
+  /// Removal: starts a close with this code and reason. Idempotent, safe at any moment of the connection's life.
+  void remove(connection_id, close_code = close_code::normal, std::string reason = {}, close_callback done = {});
+
+  [[nodiscard]] std::size_t connection_count() const noexcept;
+
+  /// Stops accepting, closes everyone with this code and reason, what is queued first; waits for what is in flight up to
+  /// the deadline, aborts the rest and stops the loops. Idempotent; a second caller waits for the first's result.
+  shutdown_summary shutdown(std::chrono::milliseconds deadline = std::chrono::seconds{10},
+                            close_code = close_code::going_away, std::string reason = "server shutting down");
+
+ private:
+  friend struct server_access;  // fairlead/caf/
+  class impl;
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace fairlead

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fairlead/limits.hpp>
+#include <fairlead/log.hpp>
+#include <fairlead/server.hpp>
+
+#include "net/loop.hpp"
+#include "protocol/ports.hpp"
+
+namespace fairlead::net {
+
+/// A request that is not an upgrade, whole, within the limits. Valid during the call only, unless copied.
+struct http_request {
+  std::string method;  ///< "GET"
+  std::string path;    ///< percent-decoded
+  std::string query;   ///< as sent, without the `?`
+  std::string body;
+  std::string peer;
+  std::vector<std::pair<std::string, std::string>> headers;
+  [[nodiscard]] std::string_view header(std::string_view name) const noexcept;  ///< compared without case
+};
+
+struct http_response {
+  unsigned status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;  ///< beside Content-Type, Content-Length, Server
+};
+
+/// Sends the response; any thread, at most once; if it is dropped uncalled the client gets a 500.
+using respond = std::function<void(http_response)>;
+
+/// What a listener serves. Called on the loop that accepted the socket, on several loops at once.
+class http_service {
+ public:
+  virtual ~http_service() = default;
+  virtual void handle(const http_request&, respond) = 0;
+  /// A well-formed WebSocket upgrade request. Either answers it with an HTTP response (a refusal), or calls `take` once
+  /// during this call to have the link and returns nothing. Loop `loop` is the caller's.
+  using take_link = std::function<std::shared_ptr<protocol::link>()>;
+  virtual std::optional<http_response> upgrade(std::size_t loop, const upgrade_request&, const take_link& take) = 0;
+};
+
+struct listener_options {
+  std::string address;  ///< `host:port`, `[::1]:port`; port 0 picks one, the same for all loops
+  fairlead::limits limits;
+  std::size_t max_body = 1024 * 1024;  ///< of a request that is not an upgrade; past it 413
+  std::shared_ptr<log> logger;         ///< null: silent
+};
+
+/// Accepts sockets on every loop that it is given (SO_REUSEPORT, one each) and speaks HTTP/1.1 on them.
+class listener {
+ public:
+  /// Binds and accepts. Throws std::system_error that names the address; a port that another process listens on is an
+  /// error even where SO_REUSEPORT would share it.
+  [[nodiscard]] static std::unique_ptr<listener> start(listener_options, std::vector<std::shared_ptr<loop>>,
+                                                       std::shared_ptr<http_service>);
+  virtual ~listener() = default;  ///< stop() must have been called
+  [[nodiscard]] virtual std::string address() const = 0;  ///< with the port that was picked
+  /// Stops accepting, ends idle HTTP connections; links live on. Idempotent, any thread but a loop's; returns when done.
+  virtual void stop_accepting() = 0;
+  /// Drops every socket that is left: HTTP, lingering, links. Returns when no descriptor of this listener is open.
+  virtual void stop() = 0;
+  /// Sockets open now, HTTP and WebSocket and lingering. Any thread.
+  [[nodiscard]] virtual std::size_t sockets() const noexcept = 0;
+};
+
+}  // namespace fairlead::net

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace fairlead::protocol {
+
+/// Messages and bytes that were accepted for one queue and not yet settled, counted at enqueue by any thread. Mailbox and
+/// outgoing queue together stay under the limits because nothing enters the mailbox that was not counted here.
+class account {
+ public:
+  /// Counts if the result stays within both limits; false, and nothing is counted, if not. Lock-free: one add.
+  [[nodiscard]] bool try_add(std::uint32_t messages, std::size_t bytes, std::uint32_t max_messages,
+                             std::size_t max_bytes) noexcept;
+  void release(std::uint32_t messages, std::size_t bytes) noexcept;
+  [[nodiscard]] std::uint32_t messages() const noexcept;
+  [[nodiscard]] std::size_t bytes() const noexcept;
+
+ private:
+  std::atomic<std::uint64_t> packed_{0};  // messages in the high 24 bits, bytes in the low 40
+};
+
+}  // namespace fairlead::protocol
