@@ -1,0 +1,3 @@
+#include <fairlead/server.hpp>
+#include <boost/asio.hpp>
+#include "protocol/frame.hpp"
