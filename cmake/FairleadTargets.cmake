@@ -1,4 +1,5 @@
 include_guard()
+include(GNUInstallDirs)
 
 # fairlead_module(<name> SOURCES <file>... [DEPENDS <module>...] [SYSTEM_DEPENDS <target>...])
 #
@@ -68,5 +69,6 @@ function(fairlead_program)
     DEPENDS fairlead::fairlead fairlead::net fairlead::actors CLI11::CLI11 ${arg_DEPENDS})
   set_target_properties(fairlead_program PROPERTIES
     OUTPUT_NAME fairlead
+    INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}"  # where a shared libfairlead is
     RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}")
 endfunction()
