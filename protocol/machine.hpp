@@ -1,9 +1,12 @@
 #pragma once
 
-#include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -13,12 +16,12 @@
 #include <fairlead/result.hpp>
 
 #include "protocol/chunk.hpp"
+#include "protocol/time.hpp"
 
 /// The connection's state machine: pure, sans-I/O, total. States are types that hold only what that state may use;
 /// there is one rule per (state, event) pair and a missing one does not build. Time is an argument, effects are data.
+/// The rules are in protocol/rules.hpp.
 namespace fairlead::protocol {
-
-using time_point = std::chrono::steady_clock::time_point;
 
 enum class connection_state : std::uint8_t { connecting, accepted, open, closing, closed, failed };
 [[nodiscard]] std::string_view to_string(connection_state) noexcept;
@@ -34,6 +37,7 @@ struct open {
 };
 /// A Close frame is on its way, ours or the answer to the peer's.
 struct closing {
+  /// `clean` is what it will be if the handshake completes: false after a violation.
   close_info info;
   time_point deadline;
   connection_state reached;  ///< how far it had come: connecting, accepted or open
@@ -52,37 +56,114 @@ using state = std::variant<connecting, accepted, open, closing, closed, failed>;
 
 // --- events -------------------------------------------------------------------------------------------------------
 
-struct upgraded {};                    ///< the 101 response is queued
-struct admitted {};                    ///< registered
-struct send { chunk what; };           ///< a send reached the mailbox
-struct received { message what; };     ///< a whole inbound message
-struct written { std::uint32_t messages; std::size_t bytes; };  ///< the kernel took this much more
-struct ask_close { close_code code; std::string reason; initiator by; };
-struct peer_closed { close_code code; std::string reason; };    ///< its Close was read; the wire is sealed by an answer
-struct violated { close_code code; std::string reason; };       ///< the peer broke the protocol; Close with code is queued
-struct link_closed {};                 ///< both Close frames are exchanged and the kernel took ours
-struct link_failed { std::error_code error; std::string what; };  ///< reset, end of file, time-out
-struct deadline_passed {};             ///< `deadline_of` came
+/// The 101 response is queued.
+struct upgraded {};
+/// Registered; comes after `upgraded`, earlier it counts for nothing.
+struct admitted {};
+/// A send reached the mailbox.
+struct send {
+  chunk what;
+};
+/// A whole inbound message.
+struct received {
+  message what;
+};
+/// The kernel took this much more.
+struct written {
+  std::uint32_t messages;
+  std::size_t bytes;
+};
+/// Someone wants it to end. A code or reason that may not be sent is refused: clip the reasons we make up ourselves.
+struct ask_close {
+  close_code code;
+  std::string reason;
+  initiator by;
+};
+/// The peer's Close was read; the wire is sealed by an answer.
+struct peer_closed {
+  close_code code;
+  std::string reason;
+};
+/// The peer broke the protocol; Close with code is queued.
+struct violated {
+  close_code code;
+  std::string reason;
+};
+/// Both Close frames are exchanged and the kernel took ours.
+struct link_closed {};
+/// Reset, end of file, time-out.
+struct link_failed {
+  std::error_code error;
+  std::string what;
+};
+/// The moment of `deadline_of` came.
+struct deadline_passed {};
+
+template <class T, class... Ts>
+concept any_of = (std::same_as<T, Ts> || ...);
+template <class T>
+concept event = any_of<T, upgraded, admitted, send, received, written, ask_close, peer_closed,
+                       violated, link_closed, link_failed, deadline_passed>;
 
 // --- effects ------------------------------------------------------------------------------------------------------
 
-struct announce_open {};               ///< call the handlers, start reading
-struct write { chunk what; };          ///< hand to the wire
-struct send_close { close_code code; std::string reason; };  ///< queue a Close frame and seal the wire
-struct abort_link {};                  ///< drop the socket now
-struct deliver { message what; };      ///< to the handlers
-struct discard { message what; };      ///< inbound data that came too late
-struct refuse { chunk what; send_result why; };              ///< settle as refused
-struct answer_close { close_result result; };                ///< exactly one for each ask_close
-struct report_closed { close_info info; connection_state reached; };  ///< exactly one in a life
-using effect = std::variant<announce_open, write, send_close, abort_link, deliver, discard, refuse, answer_close,
-                            report_closed>;
+/// Call the handlers, start reading.
+struct announce_open {};
+/// Hand to the wire.
+struct write {
+  chunk what;
+};
+/// Queue a Close frame and seal the wire.
+struct send_close {
+  close_code code;
+  std::string reason;
+};
+/// Drop the socket now.
+struct abort_link {};
+/// To the handlers.
+struct deliver {
+  message what;
+};
+/// Inbound data that came too late.
+struct discard {
+  message what;
+};
+/// Settle as refused.
+struct refuse {
+  chunk what;
+  send_result why;
+};
+/// Exactly one for each ask_close.
+struct answer_close {
+  close_result result;
+};
+/// Exactly one in a life.
+struct report_closed {
+  close_info info;
+  connection_state reached;
+};
+using effect = std::variant<announce_open, write, send_close, abort_link, deliver, discard, refuse,
+                            answer_close, report_closed>;
 /// The caller's, cleared and reused: stepping allocates nothing once its capacity is there.
 using effects = std::vector<effect>;
+
+// --- the machine --------------------------------------------------------------------------------------------------
+
+namespace detail {
+// Instantiated in machine.cpp.
+template <event Event>
+void apply(state&, Event&&, const limits&, time_point now, effects&);
+}  // namespace detail
 
 /// Applies one event: replaces the state, appends effects in the order in which they must be carried out.
 /// Event is one of the event structs above. `now` only ever grows.
 template <class Event>
-void step(state&, Event&&, const limits&, time_point now, effects&);
+  requires event<std::remove_cvref_t<Event>>
+void step(state& current, Event&& happened, const limits& bounds, time_point now, effects& out) {
+  if constexpr (std::is_lvalue_reference_v<Event> || std::is_const_v<Event>)
+    detail::apply(current, std::remove_cvref_t<Event>(happened), bounds, now, out);
+  else
+    detail::apply(current, std::forward<Event>(happened), bounds, now, out);
+}
 
 }  // namespace fairlead::protocol

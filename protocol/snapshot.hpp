@@ -20,8 +20,9 @@ using wall_time = std::chrono::system_clock::time_point;
 /// One thing that happened to a connection, as the debug endpoint shows it.
 struct recorded_event {
   std::chrono::milliseconds at{0};  ///< since the connection began
-  const char* name = "";            ///< a stable name: "open", "send_refused", "close_asked" ... (static storage)
-  std::uint64_t detail = 0;         ///< what the name says: a close code, a count, a send_result
+  const char* name =
+      "";  ///< a stable name: "open", "send_refused", "close_asked" ... (static storage)
+  std::uint64_t detail = 0;  ///< what the name says: a close code, a count, a send_result
 };
 
 /// The last 32 events; grows from empty so that a quiet connection pays little.
@@ -58,10 +59,11 @@ struct connection_snapshot {
   wall_time began;
   std::chrono::milliseconds in_state{0};
   std::string peer, user, target;
-  std::uint64_t mailbox = 0;           ///< messages waiting in the actor's mailbox
-  std::uint32_t queued_messages = 0;   ///< counted at enqueue and not settled: mailbox and wire together
+  std::uint64_t mailbox = 0;  ///< messages waiting in the actor's mailbox
+  std::uint32_t queued_messages =
+      0;  ///< counted at enqueue and not settled: mailbox and wire together
   std::uint64_t queued_bytes = 0;
-  std::uint64_t wire_bytes = 0;        ///< of those, waiting for the kernel
+  std::uint64_t wire_bytes = 0;  ///< of those, waiting for the kernel
   traffic counts;
   std::optional<close_attempt> last_close;
   std::vector<recorded_event> events;  ///< oldest first
@@ -72,8 +74,8 @@ struct closed_record {
   connection_id id;
   std::string peer, user;
   wall_time began, ended;
-  connection_state final_state;        ///< closed or failed
-  connection_state reached;            ///< how far it had come before it closed
+  connection_state final_state;  ///< closed or failed
+  connection_state reached;      ///< how far it had come before it closed
   close_info info;
   traffic counts;
 };

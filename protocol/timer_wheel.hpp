@@ -1,20 +1,23 @@
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <vector>
+#include <utility>
+
+#include "protocol/time.hpp"
 
 namespace fairlead::protocol {
 
-using time_point = std::chrono::steady_clock::time_point;
 class timer_wheel;
 
 /// A task for later. Its owner keeps it; destroying or cancelling it takes it off the wheel. Not movable. One thread.
 class timer {
  public:
   explicit timer(std::function<void()> task) : task_(std::move(task)) {}
-  ~timer() { cancel(); }
+  ~timer();
   timer(const timer&) = delete;
   timer& operator=(const timer&) = delete;
 
@@ -24,10 +27,11 @@ class timer {
  private:
   friend class timer_wheel;
   std::function<void()> task_;
-  timer_wheel* wheel_ = nullptr;
+  timer_wheel* wheel_ = nullptr;  // null: not scheduled
   timer* next_ = nullptr;
-  timer* previous_ = nullptr;
-  time_point when_{};
+  timer* previous_ = nullptr;  // the list's last one, if this is its first
+  timer** running_ = nullptr;  // who wants to know that this was destroyed while its task ran
+  std::uint64_t due_ = 0;      // in ticks from the wheel's start
 };
 
 /// A coarse hashed wheel: scheduling and cancelling are O(1), whatever the number of timers. One thread.
@@ -36,22 +40,50 @@ class timer_wheel {
   static constexpr std::chrono::milliseconds tick{10};
 
   explicit timer_wheel(time_point start);
+  /// Takes timers that are left off the wheel and does not run them.
   ~timer_wheel();
   timer_wheel(const timer_wheel&) = delete;
   timer_wheel& operator=(const timer_wheel&) = delete;
 
-  /// Never early, at most one tick late once `advance` is called in time. Replaces an earlier schedule.
+  /// Never early, at most one tick late once `advance` is called in time. Replaces an earlier schedule. A moment that
+  /// is past counts as the next tick; `time_point::max()` is never, and the same as `cancel`.
   void schedule(timer&, time_point when);
-  /// Runs what is due. A task may schedule, cancel or destroy any timer, its own included.
+  /// Runs what is due, in the order of ticks, within one tick in the order of scheduling (unless it is called later
+  /// than a whole turn of the wheel, 10 s; then all of it, but in no order). A task may schedule, cancel or destroy
+  /// any timer, its own included; what it schedules is run by a later call. It must not call `advance`. If a task
+  /// throws, the exception passes through and the next call runs the rest.
   void advance(time_point now);
-  /// When `advance` should next be called; time_point::max() if the wheel is empty.
+  /// When `advance` should next be called; time_point::max() if the wheel is empty. Never late; early by at most a
+  /// turn of the wheel where timers were cancelled or lie further ahead than one turn.
   [[nodiscard]] time_point next() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
  private:
   friend class timer;
+
+  // A list runs from its first to null; the first's `previous_` is the last, so that appending needs no second head.
+  using list = timer*;
+  static constexpr std::size_t slot_count =
+      1024;  // one turn is 10.24 s: close and handshake time-outs fit in
+
+  [[nodiscard]] list& slot_of(std::uint64_t tick) noexcept { return slots_[tick % slot_count]; }
+  [[nodiscard]] time_point time_of(std::uint64_t tick_number) const noexcept;
+  [[nodiscard]] std::uint64_t skip_empty(std::uint64_t from, std::uint64_t to) const noexcept;
+  [[nodiscard]] std::uint64_t earliest() const noexcept;
+  void mark(std::uint64_t tick) noexcept;
+  void collect(std::uint64_t tick) noexcept;
+  void run_collected();
+  void remove(timer&) noexcept;
+  static void append(list&, timer&) noexcept;
+  static void unlink(list&, timer&) noexcept;
+
+  time_point start_;
+  std::uint64_t current_ = 0;  // every tick up to this one has been run
+  std::uint64_t next_ = 0;     // no timer is due before this tick
   std::size_t size_ = 0;
-  // the wheel's slots: see the source
+  list running_ = nullptr;  // taken off the slots by `advance`, about to run
+  std::array<list, slot_count> slots_{};
+  std::array<std::uint64_t, slot_count / 64> used_{};  // a bit for each slot that is not empty
 };
 
 }  // namespace fairlead::protocol

@@ -1,0 +1,126 @@
+#include "protocol/wire.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+#include <vector>
+
+#include "protocol/frame.hpp"
+
+namespace fairlead::protocol {
+namespace {
+
+/// Receipts to settle when the wire is consistent again. The usual one needs no allocation.
+class settlements {
+ public:
+  void add(receipt&& asked) {
+    if (!first_)
+      first_ = std::move(asked);
+    else
+      rest_.push_back(std::move(asked));
+  }
+  void settle(send_result result) const noexcept {
+    if (first_) first_->settle(result);
+    for (const auto& asked : rest_) asked->settle(result);
+  }
+
+ private:
+  receipt first_;
+  std::vector<receipt> rest_;
+};
+
+}  // namespace
+
+wire::~wire() { abandon(); }
+
+bool wire::sealed() const noexcept { return phase_ != phase::handshake && phase_ != phase::open; }
+
+bool wire::push(const chunk& what) { return !sealed() && push(chunk(what)); }
+
+bool wire::push(chunk&& what) {
+  if (sealed()) return false;
+  assert(what.frames > 0 && what.size > 0);
+  const std::size_t bytes = what.size;
+  queue_.push_back(std::move(what));
+  queued_bytes_ += bytes;
+  return true;
+}
+
+void wire::enqueue_copy(std::string_view bytes) {
+  auto storage = std::make_shared_for_overwrite<char[]>(bytes.size());
+  std::copy(bytes.begin(), bytes.end(), storage.get());
+  queue_.push_back({std::move(storage), static_cast<std::uint32_t>(bytes.size()), 0, nullptr});
+  queued_bytes_ += bytes.size();
+}
+
+void wire::push_raw(std::string_view bytes) {
+  if (bytes.empty() || phase_ == phase::sealed || phase_ == phase::abandoned) return;
+  enqueue_copy(bytes);
+  if (phase_ == phase::open && is_close(bytes.front())) phase_ = phase::sealed;
+}
+
+void wire::handshake_done() {
+  if (phase_ == phase::handshake) {
+    phase_ = phase::open;
+  } else if (phase_ == phase::handshake_closing) {
+    enqueue_copy(*waiting_close_);
+    waiting_close_.reset();
+    phase_ = phase::sealed;
+  }
+}
+
+void wire::push_close(close_code code, std::string_view reason) {
+  const close_frame frame(code, reason);
+  if (phase_ == phase::handshake) {
+    waiting_close_ = std::make_unique<const std::string>(frame.view());
+    phase_ = phase::handshake_closing;
+  } else if (phase_ == phase::open) {
+    enqueue_copy(frame.view());
+    phase_ = phase::sealed;
+  }
+}
+
+std::size_t wire::gather(std::span<std::string_view> out) const noexcept {
+  const std::size_t count = std::min(out.size(), queue_.size());
+  for (std::size_t i = 0; i < count; ++i) out[i] = queue_[i].view();
+  if (count > 0) out[0].remove_prefix(sent_);
+  return count;
+}
+
+progress wire::consume(std::size_t n) {
+  assert(n <= queued_bytes_);
+  queued_bytes_ -= n;
+  progress made;
+  settlements written;
+  while (!queue_.empty()) {
+    const std::uint32_t left = queue_[0].size - sent_;
+    if (n < left) {
+      sent_ += static_cast<std::uint32_t>(n);
+      break;
+    }
+    n -= left;
+    sent_ = 0;
+    chunk done = queue_.pop_front();
+    if (done.frames > 0) {
+      made.messages += done.frames;
+      made.bytes += done.size;
+    }
+    if (done.asked) written.add(std::move(done.asked));
+  }
+  written.settle(send_result::written);  // `this` may be gone after it
+  return made;
+}
+
+void wire::abandon(send_result why) {
+  phase_ = phase::abandoned;
+  waiting_close_.reset();
+  queued_bytes_ = 0;
+  sent_ = 0;
+  // From here on only the local is touched: a receipt may destroy this wire.
+  for (chunk_queue left = std::exchange(queue_, {}); !left.empty();) {
+    const chunk unsent = left.pop_front();
+    if (unsent.asked) unsent.asked->settle(why);
+  }
+}
+
+}  // namespace fairlead::protocol
