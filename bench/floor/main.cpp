@@ -15,8 +15,10 @@ int main(int argc, char** argv) {
   floor_mode mode = floor_mode::broadcast;
   app.add_option("--port", port, "port on 127.0.0.1; 0 picks one and prints it");
   app.add_option("--mode", mode, "what to do with a message")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, floor_mode>{
-          {"broadcast", floor_mode::broadcast}, {"echo", floor_mode::echo}}));
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, floor_mode>{{"broadcast", floor_mode::broadcast},
+                                            {"gather", floor_mode::gather},
+                                            {"echo", floor_mode::echo}}));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

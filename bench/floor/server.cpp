@@ -66,6 +66,8 @@ void floor_server::run() {
       else
         on_event(*static_cast<connection*>(event.data.ptr), event.events);
     }
+    if (mode_ == floor_mode::gather && !frame_.empty())
+      broadcast();
     if (!dead_.empty())
       reap();
   }
@@ -170,14 +172,19 @@ std::size_t floor_server::upgrade(connection& peer, std::string_view bytes) {
 }
 
 void floor_server::on_message(connection& sender, std::string_view payload) {
-  frame_.clear();
   append_server_frame(frame_, opcode::text, payload);
-  if (mode_ == floor_mode::echo) {
+  if (mode_ == floor_mode::broadcast) {
+    broadcast();
+  } else if (mode_ == floor_mode::echo) {
     send(sender, frame_);
-    return;
+    frame_.clear();
   }
+}
+
+void floor_server::broadcast() {
   for (connection* const peer : open_)
     send(*peer, frame_);
+  frame_.clear();
 }
 
 void floor_server::on_close(connection& peer, std::string_view payload) {

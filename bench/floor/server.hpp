@@ -11,7 +11,9 @@
 
 namespace fairlead::bench {
 
-enum class floor_mode { broadcast, echo };
+/// broadcast: one `send()` per message and connection. gather: one per round of epoll and connection,
+/// with all messages of that round; the least that folding can cost. echo: back to the sender.
+enum class floor_mode { broadcast, gather, echo };
 
 /// The least a WebSocket server can do: one thread, one epoll, one `send()` for each connection of a broadcast.
 /// What it costs is what the kernel costs; Fairlead's figures are given as multiples of it.
@@ -42,6 +44,7 @@ class floor_server {
   std::size_t consume(connection& peer, char* bytes, std::size_t size);
   std::size_t upgrade(connection& peer, std::string_view bytes);
   void on_message(connection& sender, std::string_view payload);
+  void broadcast();
   void on_close(connection& peer, std::string_view payload);
   void send(connection& peer, std::string_view bytes);
   void keep(connection& peer, std::string_view rest);
@@ -56,7 +59,7 @@ class floor_server {
   std::vector<connection*> open_;
   std::vector<connection*> dead_;
   std::vector<char> scratch_;
-  std::string frame_;  // the pre-built frame; its capacity is reused
+  std::string frame_;  // pre-built, to be sent; its capacity is reused
 };
 
 }  // namespace fairlead::bench
