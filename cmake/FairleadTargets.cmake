@@ -23,12 +23,13 @@ function(fairlead_module name)
     PRIVATE fairlead_warnings)
 endfunction()
 
-# fairlead_library(SOURCES <file>... MODULES <module>...)
+# fairlead_library(SOURCES <file>... MODULES <module>... [SYSTEM_DEPENDS <target>...])
 #
 # The library that is installed: `fairlead`, also called `fairlead::fairlead`. It holds its own sources and the objects
-# of the modules, honours BUILD_SHARED_LIBS, and shows its users include/ alone.
+# of the modules, honours BUILD_SHARED_LIBS, and shows its users include/ alone. SYSTEM_DEPENDS are header-only targets:
+# what has a library belongs in the list at the end, because fairleadConfig.cmake must find it again.
 function(fairlead_library)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "SOURCES;MODULES")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "SOURCES;MODULES;SYSTEM_DEPENDS")
   list(APPEND arg_MODULES boost_json boost_url)
 
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/include/fairlead/*.hpp")
@@ -42,6 +43,9 @@ function(fairlead_library)
   foreach(module IN LISTS arg_MODULES)
     target_sources(fairlead PRIVATE $<$<NOT:$<STREQUAL:$<TARGET_PROPERTY:fairlead_${module},TYPE>,INTERFACE_LIBRARY>>:$<TARGET_OBJECTS:fairlead_${module}>>)
     target_link_libraries(fairlead PRIVATE $<BUILD_INTERFACE:fairlead_${module}>)
+  endforeach()
+  foreach(target IN LISTS arg_SYSTEM_DEPENDS)
+    target_link_libraries(fairlead PRIVATE $<BUILD_INTERFACE:${target}>)
   endforeach()
   # The same packages are looked for by fairleadConfig.cmake.
   target_link_libraries(fairlead
