@@ -20,8 +20,10 @@
 namespace fairlead::actors {
 
 struct backbone_options {
-  std::vector<std::shared_ptr<protocol::event_loop>> loops;  ///< at least one; connections live on these
-  std::shared_ptr<protocol::event_loop> side;  ///< for collectors: answers even when a loop above is stuck
+  std::vector<std::shared_ptr<protocol::event_loop>>
+      loops;  ///< at least one; connections live on these
+  std::shared_ptr<protocol::event_loop>
+      side;  ///< for collectors: answers even when a loop above is stuck
   fairlead::limits limits;
   std::shared_ptr<log> logger;  ///< null: silent
   std::function<protocol::wall_time()> wall_clock = &std::chrono::system_clock::now;
@@ -49,7 +51,7 @@ struct tree_node {
   std::uint64_t connections = 0;
   std::array<std::uint64_t, 6> by_state{};  ///< indexed by protocol::connection_state
   std::uint64_t users = 0, behaviors = 0;
-  std::chrono::microseconds loop_lag{0};    ///< how long a task posted to that loop waited
+  std::chrono::microseconds loop_lag{0};  ///< how long a task posted to that loop waited
 };
 struct tree_snapshot {
   tree_node supervisor;
@@ -59,7 +61,7 @@ struct tree_snapshot {
 struct connections_snapshot {
   std::vector<protocol::connection_snapshot> connections;  ///< in no order
   std::vector<connection_id> unanswered;                   ///< did not answer in time
-  std::vector<std::size_t> unanswered_loops;               ///< loops whose roster did not answer in time
+  std::vector<std::size_t> unanswered_loops;  ///< loops whose roster did not answer in time
 };
 
 /// Thread-safe unless said otherwise. Callbacks run once each, on some thread of the backbone's.
@@ -77,7 +79,8 @@ class backbone {
   bool broadcast(message, std::vector<connection_id> except);
   void broadcast(message, std::vector<connection_id> except, broadcast_callback done);
   void send_to_user(std::string user, message, broadcast_callback done);
-  void close_user(std::string user, close_code, std::string reason, std::function<void(std::size_t)> done);
+  void close_user(std::string user, close_code, std::string reason,
+                  std::function<void(std::size_t)> done);
   void send(connection_id, message, send_callback done);
   void remove(connection_id, close_code, std::string reason, close_callback done);
 
@@ -99,7 +102,8 @@ class backbone {
 
   /// Closes every connection, what is queued first; after `deadline` aborts the rest; then stops all actors. From then on
   /// nothing of the backbone runs. `done` is called once, on a loop.
-  void stop(milliseconds deadline, close_code, std::string reason, std::function<void(shutdown_summary)> done);
+  void stop(milliseconds deadline, close_code, std::string reason,
+            std::function<void(shutdown_summary)> done);
 
  private:
   class impl;

@@ -49,10 +49,11 @@ enum class initiator : std::uint8_t {
 
 /// Why a connection ended, as handlers, logs and the debug endpoint tell it.
 struct close_info {
-  close_code code = close_code::abnormal;  ///< the first Close frame's code; `abnormal` where there was none
-  std::string reason;                      ///< that frame's reason, or what went wrong in words
+  close_code code =
+      close_code::abnormal;  ///< the first Close frame's code; `abnormal` where there was none
+  std::string reason;        ///< that frame's reason, or what went wrong in words
   initiator by = initiator::transport;
-  bool clean = false;                      ///< both Close frames were exchanged (RFC 6455 7.1.4)
+  bool clean = false;  ///< both Close frames were exchanged (RFC 6455 7.1.4)
   friend bool operator==(const close_info&, const close_info&) = default;
 };
 

@@ -41,7 +41,8 @@ class connection_core;
 class connection {
  public:
   connection() = default;  ///< no connection: sends are refused with `no_such_connection`
-  explicit connection(std::shared_ptr<const detail::connection_core> core) noexcept : core_(std::move(core)) {}
+  explicit connection(std::shared_ptr<const detail::connection_core> core) noexcept
+      : core_(std::move(core)) {}
 
   [[nodiscard]] connection_id id() const noexcept;
   [[nodiscard]] const std::string& user() const noexcept;  ///< empty: anonymous
@@ -61,7 +62,9 @@ class connection {
   friend bool operator==(const connection&, const connection&) = default;
 
   /// For `fairlead/caf/`.
-  [[nodiscard]] const std::shared_ptr<const detail::connection_core>& core() const noexcept { return core_; }
+  [[nodiscard]] const std::shared_ptr<const detail::connection_core>& core() const noexcept {
+    return core_;
+  }
 
  private:
   std::shared_ptr<const detail::connection_core> core_;

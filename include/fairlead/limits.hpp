@@ -8,18 +8,24 @@ namespace fairlead {
 
 /// What one client, and all of them together, may cost. On by default; sizes in bytes. Zero is never "unlimited".
 struct limits {
-  std::size_t max_message_size = 64 * 1024;        ///< inbound: larger closes with 1009
-  std::size_t max_send_size = 16 * 1024 * 1024;    ///< outbound: larger is refused with `too_large`
-  std::uint32_t max_queued_messages = 4096;        ///< per connection, counted at enqueue; past it `overflow`
-  std::size_t max_queued_bytes = 1024 * 1024;      ///< per connection, counted at enqueue; past it `overflow`
-  std::uint32_t max_unhandled_messages = 64;       ///< inbound, per connection; past it the socket is not read
-  std::size_t max_pending_broadcasts = 4096;       ///< whole server: broadcasts accepted and not yet fanned out
+  std::size_t max_message_size = 64 * 1024;      ///< inbound: larger closes with 1009
+  std::size_t max_send_size = 16 * 1024 * 1024;  ///< outbound: larger is refused with `too_large`
+  std::uint32_t max_queued_messages =
+      4096;  ///< per connection, counted at enqueue; past it `overflow`
+  std::size_t max_queued_bytes =
+      1024 * 1024;  ///< per connection, counted at enqueue; past it `overflow`
+  std::uint32_t max_unhandled_messages =
+      64;  ///< inbound, per connection; past it the socket is not read
+  std::size_t max_pending_broadcasts =
+      4096;  ///< whole server: broadcasts accepted and not yet fanned out
   std::size_t max_pending_broadcast_bytes = 64 * 1024 * 1024;
-  std::size_t max_header_size = 8 * 1024;          ///< request line and header fields; past it 431
-  std::size_t max_header_count = 64;               ///< past it 431
-  std::size_t max_connections = 20'000;            ///< sockets in total; past it 503
-  std::chrono::milliseconds handshake_timeout{10'000};  ///< from accept to a complete upgrade request; past it 408
-  std::chrono::milliseconds close_timeout{5'000};  ///< from our Close frame to the end of the handshake; then aborted
+  std::size_t max_header_size = 8 * 1024;  ///< request line and header fields; past it 431
+  std::size_t max_header_count = 64;       ///< past it 431
+  std::size_t max_connections = 20'000;    ///< sockets in total; past it 503
+  std::chrono::milliseconds handshake_timeout{
+      10'000};  ///< from accept to a complete upgrade request; past it 408
+  std::chrono::milliseconds close_timeout{
+      5'000};  ///< from our Close frame to the end of the handshake; then aborted
 };
 
 }  // namespace fairlead

@@ -26,7 +26,8 @@ class log {
   [[nodiscard]] virtual bool enabled(severity) const noexcept = 0;
   virtual void write(severity, std::string_view event, std::span<const log_field>) noexcept = 0;
 
-  void operator()(severity s, std::string_view event, std::initializer_list<log_field> fields) noexcept {
+  void operator()(severity s, std::string_view event,
+                  std::initializer_list<log_field> fields) noexcept {
     if (enabled(s)) write(s, event, {fields.begin(), fields.size()});
   }
 };

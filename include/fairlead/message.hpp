@@ -8,7 +8,10 @@
 
 namespace fairlead {
 
-enum class message_kind : std::uint8_t { text = 1, binary = 2 };  // the WebSocket opcodes (RFC 6455 5.2)
+enum class message_kind : std::uint8_t {
+  text = 1,
+  binary = 2
+};  // the WebSocket opcodes (RFC 6455 5.2)
 
 /// An immutable message, shared by reference: copying one costs a reference count, never its bytes.
 ///
@@ -26,7 +29,9 @@ class message {
 
   [[nodiscard]] message_kind kind() const noexcept { return kind_; }
   /// The payload's bytes, valid while any copy of this message lives.
-  [[nodiscard]] std::string_view view() const noexcept { return {bytes_.get() + header_, size_ - header_}; }
+  [[nodiscard]] std::string_view view() const noexcept {
+    return {bytes_.get() + header_, size_ - header_};
+  }
   [[nodiscard]] std::size_t size() const noexcept { return size_ - header_; }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
 

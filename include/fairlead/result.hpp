@@ -35,7 +35,7 @@ enum class close_result : std::uint8_t {
   already_closing,     ///< a close is under way; its code and reason stand
   already_closed,      ///< the connection has ended (closed or failed)
   no_such_connection,  ///< no such connection is known
-  invalid_code,        ///< the code may not be sent by an endpoint, or the reason is no valid reason
+  invalid_code,  ///< the code may not be sent by an endpoint, or the reason is no valid reason
 };
 
 /// The result's name as it is written in logs, metrics and JSON: `"no_such_connection"`.
@@ -46,13 +46,19 @@ enum class close_result : std::uint8_t {
 struct broadcast_summary {
   std::array<std::uint64_t, send_result_count> counts{};
 
-  [[nodiscard]] std::uint64_t count(send_result r) const noexcept { return counts[static_cast<std::size_t>(r)]; }
+  [[nodiscard]] std::uint64_t count(send_result r) const noexcept {
+    return counts[static_cast<std::size_t>(r)];
+  }
   [[nodiscard]] std::uint64_t addressed() const noexcept {
     return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
   }
-  [[nodiscard]] std::uint64_t refused() const noexcept { return addressed() - count(send_result::written); }
+  [[nodiscard]] std::uint64_t refused() const noexcept {
+    return addressed() - count(send_result::written);
+  }
 
-  void add(send_result r, std::uint64_t n = 1) noexcept { counts[static_cast<std::size_t>(r)] += n; }
+  void add(send_result r, std::uint64_t n = 1) noexcept {
+    counts[static_cast<std::size_t>(r)] += n;
+  }
   broadcast_summary& operator+=(const broadcast_summary& other) noexcept {
     for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += other.counts[i];
     return *this;

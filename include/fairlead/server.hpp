@@ -46,22 +46,27 @@ using broadcast_callback = std::function<void(const broadcast_summary&)>;
 /// What a server is made of. Every handler is optional; handlers of one connection run one at a time, on that
 /// connection's event loop, and must not block. One that throws closes its connection with 1011 and hurts no other.
 struct server_options {
-  std::string listen = "127.0.0.1:8000";  ///< `host:port`; port 0 picks a free one; `[::1]:8000` for IPv6
-  std::string internal;                   ///< the debug and API listener; empty: none; loopback unless a token is set
-  std::string internal_token;             ///< if set, required there as `Authorization: Bearer <token>`
-  std::string path = "/ws";               ///< where WebSocket upgrades are accepted
-  unsigned threads = 0;                   ///< event loops; 0: one per core
-  fairlead::limits limits;
-  std::shared_ptr<log> logger;            ///< null: silent
-  std::chrono::milliseconds user_linger{30'000};  ///< how long a per-user behaviour outlives its last connection
+  std::string listen =
+      "127.0.0.1:8000";  ///< `host:port`; port 0 picks a free one; `[::1]:8000` for IPv6
+  std::string internal =
+      {};  ///< the debug and API listener; empty: none; loopback unless a token is set
+  std::string internal_token = {};  ///< if set, required there as `Authorization: Bearer <token>`
+  std::string path = "/ws";         ///< where WebSocket upgrades are accepted
+  unsigned threads = 0;             ///< event loops; 0: one per core
+  fairlead::limits limits = {};
+  std::shared_ptr<log> logger = {};  ///< null: silent
+  std::chrono::milliseconds user_linger{
+      30'000};  ///< how long a per-user behaviour outlives its last connection
 
-  std::function<admission(const upgrade_request&)> on_upgrade;  ///< default: everyone, anonymous
-  std::function<void(const connection&)> on_open;
-  std::function<void(const connection&, const message&)> on_message;
-  std::function<void(const connection&, const close_info&)> on_close;
+  std::function<admission(const upgrade_request&)> on_upgrade =
+      {};  ///< default: everyone, anonymous
+  std::function<void(const connection&)> on_open = {};
+  std::function<void(const connection&, const message&)> on_message = {};
+  std::function<void(const connection&, const close_info&)> on_close = {};
 
-  connection_behavior_factory per_connection;  ///< if set, an actor of the embedder's own for each connection
-  user_behavior_factory per_user;              ///< if set, one for each user that has connections
+  connection_behavior_factory per_connection =
+      {};  ///< if set, an actor of the embedder's own for each connection
+  user_behavior_factory per_user = {};  ///< if set, one for each user that has connections
 };
 
 /// What a shutdown did.
@@ -74,17 +79,25 @@ struct shutdown_summary {
 
 /// A WebSocket server: event loops, connections, supervision. Its functions may be called from any thread.
 ///
-/// Construction checks the options (std::invalid_argument names the option and what would be right), binds the
-/// listeners (std::system_error with the address) and starts serving. Destruction is `shutdown` with its defaults.
-/// Handlers must not destroy the server.
+/// It serves from `start` on, or from construction with options. Destruction is `shutdown` with its defaults. A handler
+/// that broadcasts needs a server that exists before its options do: make one, then start it with handlers that refer
+/// to it. Handlers must neither destroy nor shut down the server: both wait for handlers.
+///
+/// Before `start` and after `shutdown` every function is safe and does nothing: sends are refused, counts are zero.
 class server {
  public:
+  server() noexcept;  ///< not serving yet
   explicit server(server_options);
   ~server();
   server(server&&) noexcept;
   server& operator=(server&&) noexcept;
 
-  [[nodiscard]] std::string address() const;           ///< `127.0.0.1:8000`, with the port that was picked
+  /// Checks the options (std::invalid_argument names each that is wrong and what would be right), binds the listeners
+  /// (std::system_error with the address) and serves. If it throws, nothing is left running and it may be called again.
+  /// std::logic_error if it is serving already. Not at the same time as any other call.
+  void start(server_options);
+
+  [[nodiscard]] std::string address() const;  ///< `127.0.0.1:8000`, with the port that was picked
   [[nodiscard]] std::string internal_address() const;  ///< empty if there is none
 
   /// To every open connection but those in `except`. All connections see one sender's broadcasts in its order.
@@ -97,18 +110,23 @@ class server {
   /// `no_such_connection` if the user has none, one `reconnecting` if its per-user actor lingers.
   void send_to_user(std::string user, message, broadcast_callback done = {});
   /// Closes every connection of one user; `done` gets how many closes were started.
-  void close_user(std::string user, close_code, std::string reason, std::function<void(std::size_t)> done = {});
+  void close_user(std::string user, close_code, std::string reason,
+                  std::function<void(std::size_t)> done = {});
 
   void send(connection_id, message, send_callback done = {});
   /// Removal: starts a close with this code and reason. Idempotent, safe at any moment of the connection's life.
-  void remove(connection_id, close_code = close_code::normal, std::string reason = {}, close_callback done = {});
+  void remove(connection_id, close_code = close_code::normal, std::string reason = {},
+              close_callback done = {});
 
   [[nodiscard]] std::size_t connection_count() const noexcept;
 
   /// Stops accepting, closes everyone with this code and reason, what is queued first; waits for what is in flight up to
   /// the deadline, aborts the rest and stops the loops. Idempotent; a second caller waits for the first's result.
+  /// Throws std::logic_error if called from a handler, which it would wait for, and std::invalid_argument for a code or
+  /// reason that cannot be sent.
   shutdown_summary shutdown(std::chrono::milliseconds deadline = std::chrono::seconds{10},
-                            close_code = close_code::going_away, std::string reason = "server shutting down");
+                            close_code = close_code::going_away,
+                            std::string reason = "server shutting down");
 
  private:
   friend struct server_access;  // fairlead/caf/

@@ -1,0 +1,175 @@
+#include "actors/backbone.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "actors/caf.hpp"
+#include "actors/collector.hpp"
+#include "actors/connection_actor.hpp"
+#include "actors/connection_core.hpp"
+#include "actors/environment.hpp"
+#include "actors/mailbox_observer.hpp"
+#include "actors/roster.hpp"
+#include "actors/supervisor.hpp"
+
+namespace fairlead::actors {
+
+namespace {
+
+class silent_log final : public log {
+ public:
+  bool enabled(severity) const noexcept override { return false; }
+  void write(severity, std::string_view, std::span<const log_field>) noexcept override {}
+};
+
+backbone_options complete(backbone_options o) {
+  if (!o.logger) o.logger = std::make_shared<silent_log>();
+  return o;
+}
+
+/// Our actors live on our loops; CAF's own scheduler has nothing to do but must exist.
+caf::actor_system_config quiet_config() {
+  caf::actor_system_config config;
+  config.set("scheduler.max-threads", 1u);
+  return config;
+}
+
+except_list sorted(std::vector<connection_id> except) {
+  if (except.empty()) return nullptr;
+  std::ranges::sort(except);
+  return std::make_shared<const std::vector<connection_id>>(std::move(except));
+}
+
+template <class Sink, class Callback>
+std::shared_ptr<Sink> sink_for(Callback&& done) {
+  return done ? std::make_shared<Sink>(std::forward<Callback>(done)) : nullptr;
+}
+
+}  // namespace
+
+class backbone::impl {
+ public:
+  explicit impl(backbone_options o)
+      : config(quiet_config()), system(config), env(system, complete(std::move(o))) {
+    const auto& loops = env.options.loops;
+    for (std::size_t i = 0; i < loops.size(); ++i) {
+      auto& here = env.loops.emplace_back();
+      here.index = i;
+      here.unit = std::make_shared<loop_unit>(system, loops[i]);
+    }
+    env.side = std::make_shared<loop_unit>(system, env.options.side);
+    for (auto& here : env.loops) here.roster = spawn_pinned<roster>(here.unit, env, here);
+    env.supervisor = spawn_pinned<supervisor>(env.loops[0].unit, env);
+  }
+
+  ~impl() { system.await_all_actors_done(); }
+
+  /// Null if the bound on broadcasts that wait for their fan-out is met.
+  permit_ptr count_broadcast(std::size_t bytes) {
+    const auto& l = env.options.limits;
+    if (!env.pending_broadcasts->try_add(1, bytes,
+                                         static_cast<std::uint32_t>(l.max_pending_broadcasts),
+                                         l.max_pending_broadcast_bytes))
+      return nullptr;
+    return std::make_shared<const broadcast_permit>(env.pending_broadcasts, bytes);
+  }
+
+  caf::actor_system_config config;
+  caf::actor_system system;
+  environment env;
+};
+
+backbone::backbone(backbone_options o) : impl_(std::make_unique<impl>(std::move(o))) {}
+backbone::~backbone() = default;
+
+connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> link,
+                             connection_seed seed) {
+  auto& env = impl_->env;
+  auto& here = env.loops[loop];
+  if (here.refusing) return {};
+  const auto serial = impl_->system.next_actor_id();
+  auto core = std::make_shared<detail::connection_core>(
+      connection_id{static_cast<std::uint16_t>(loop), serial}, std::move(seed.peer),
+      std::move(seed.user), std::move(seed.target), env.options.limits);
+  core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, core, link);
+  tell(here.roster, enroll{core});
+  link->open(std::make_unique<mailbox_observer>(core->actor));
+  return connection{std::move(core)};
+}
+
+bool backbone::broadcast(message what, std::vector<connection_id> except) {
+  auto permit = impl_->count_broadcast(what.frame().size());
+  if (!permit) return false;
+  tell(impl_->env.supervisor,
+       actors::broadcast{std::move(what), sorted(std::move(except)), {}, std::move(permit)});
+  return true;
+}
+
+void backbone::broadcast(message what, std::vector<connection_id> except, broadcast_callback done) {
+  auto asked = sink_for<summary_sink>(std::move(done));
+  auto permit = impl_->count_broadcast(what.frame().size());
+  if (permit)
+    return tell(impl_->env.supervisor, actors::broadcast{std::move(what), sorted(std::move(except)),
+                                                         std::move(asked), std::move(permit)});
+  broadcast_summary refused;
+  refused.add(send_result::overflow, connection_count());
+  if (asked) asked->add(refused);
+}
+
+void backbone::send_to_user(std::string user, message what, broadcast_callback done) {
+  tell(impl_->env.supervisor,
+       send_user{std::move(user), std::move(what), sink_for<user_summary_sink>(std::move(done))});
+}
+
+void backbone::close_user(std::string user, close_code code, std::string reason,
+                          std::function<void(std::size_t)> done) {
+  tell(impl_->env.supervisor, actors::close_user{std::move(user), code, std::move(reason),
+                                                 sink_for<close_count>(std::move(done))});
+}
+
+void backbone::send(connection_id id, message what, send_callback done) {
+  auto asked = sink_for<send_receipt>(std::move(done));
+  if (id.loop < impl_->env.loops.size())
+    return tell(impl_->env.loops[id.loop].roster,
+                send_to_id{id, std::move(what), std::move(asked)});
+  if (asked) asked->settle(send_result::no_such_connection);
+}
+
+void backbone::remove(connection_id id, close_code code, std::string reason, close_callback done) {
+  auto asked = sink_for<close_sink>(std::move(done));
+  if (id.loop < impl_->env.loops.size())
+    return tell(impl_->env.loops[id.loop].roster,
+                close_id{id, code, std::move(reason), std::move(asked)});
+  if (asked) asked->settle(close_result::no_such_connection);
+}
+
+std::size_t backbone::connection_count() const noexcept { return impl_->env.connections; }
+
+void backbone::take_tree(milliseconds timeout, std::function<void(tree_snapshot)> report) {
+  collect_tree(impl_->env, timeout, std::move(report));
+}
+
+void backbone::take_connections(milliseconds timeout,
+                                std::function<void(connections_snapshot)> report) {
+  collect_connections(impl_->env, timeout, std::move(report));
+}
+
+void backbone::take_connection(connection_id id, milliseconds timeout,
+                               std::function<void(one_snapshot)> report) {
+  collect_connection(impl_->env, id, timeout, std::move(report));
+}
+
+void backbone::take_closed(milliseconds timeout,
+                           std::function<void(std::vector<protocol::closed_record>)> report) {
+  collect_closed(impl_->env, timeout, std::move(report));
+}
+
+void backbone::stop(milliseconds deadline, close_code code, std::string reason,
+                    std::function<void(shutdown_summary)> done) {
+  tell(impl_->env.supervisor,
+       actors::stop{deadline, code, std::move(reason),
+                    std::make_shared<std::function<void(shutdown_summary)>>(std::move(done))});
+}
+
+}  // namespace fairlead::actors

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+
+#include "actors/backbone.hpp"
+#include "actors/environment.hpp"
+
+/// Short-lived actors on the side loop: each asks, gathers until all have answered or its time is up, reports, and quits.
+namespace fairlead::actors {
+
+void collect_tree(environment&, std::chrono::milliseconds timeout,
+                  std::function<void(tree_snapshot)>);
+void collect_connections(environment&, std::chrono::milliseconds timeout,
+                         std::function<void(connections_snapshot)>);
+void collect_connection(environment&, connection_id, std::chrono::milliseconds timeout,
+                        std::function<void(backbone::one_snapshot)>);
+void collect_closed(environment&, std::chrono::milliseconds timeout,
+                    std::function<void(std::vector<protocol::closed_record>)>);
+
+}  // namespace fairlead::actors

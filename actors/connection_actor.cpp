@@ -1,0 +1,110 @@
+#include "actors/connection_actor.hpp"
+
+#include <algorithm>
+#include <exception>
+
+#include "actors/companion.hpp"
+#include "protocol/severity.hpp"
+
+namespace fairlead::actors {
+
+using protocol::connection_state;
+
+connection_actor::connection_actor(caf::actor_config& config, std::shared_ptr<loop_unit> unit,
+                                   environment& env, loop_context& here, core_ptr core,
+                                   std::shared_ptr<protocol::link> link)
+    : pinned_actor(config, std::move(unit)),
+      env_(env),
+      here_(here),
+      core_(std::move(core)),
+      link_(std::move(link)),
+      began_(loop().now()),
+      entered_at_(began_),
+      began_wall_(env.options.wall_clock()) {
+  ++here_.by_state[static_cast<std::size_t>(connection_state::connecting)];
+}
+
+connection_actor::~connection_actor() = default;
+
+caf::behavior connection_actor::make_behavior() {
+  return {
+      // The two of the hot path first: CAF tries them in order.
+      [this](const send_frames& m) { apply(protocol::send{m.what}); },
+      [this](link_message& m) { apply(protocol::received{std::move(m.what)}); },
+      [this](const link_progress& m) { took(m.what); },
+      [this](handled m) { on(m); },
+      [this](link_report& m) {
+        std::visit([this](auto& event) { apply(std::move(event)); }, m.what);
+      },
+      [this](const admitted& m) { on(m); },
+      [this](begin_close& m) { on(m); },
+      [this](overflowed m) { on(m); },
+      [this](take_snapshot) { return snapshot(); },
+      [this](abort_now) {
+        link_->abort();
+        apply(protocol::link_failed{{}, "aborted at the shutdown's deadline"});
+      },
+  };
+}
+
+void connection_actor::after_run() {
+  if (link_ && to_flush_) {
+    to_flush_ = false;
+    took(link_->flush());
+  }
+}
+
+void connection_actor::took(protocol::progress p) {
+  if (p.messages == 0 && p.bytes == 0) return;
+  on_wire_.messages -= p.messages;
+  on_wire_.bytes -= p.bytes;
+  core_->settled(p.messages, p.bytes);
+  counts_.outcomes[static_cast<std::size_t>(send_result::written)] += p.messages;
+  counts_.bytes_written += p.bytes;
+  if (overflowing_ && on_wire_.messages == 0) {
+    overflowing_ = false;
+    core_->overflow_over();
+    record("overflow_over", core_->overflows());
+  }
+  apply(protocol::written{p.messages, p.bytes});
+}
+
+void connection_actor::on(begin_close& m) {
+  last_close_ = std::make_unique<protocol::close_attempt>(m.code, m.reason, m.by,
+                                                          close_result::already_closed, age());
+  answering_ = std::move(m.asked);
+  apply(protocol::ask_close{m.code, std::move(m.reason), m.by});
+  answering_.reset();
+}
+
+void connection_actor::on(const admitted& m) {
+  if (m.user_companion) adopt(m.user_companion);
+  apply(protocol::admitted{});
+}
+
+void connection_actor::on(handled m) {
+  unhandled_ -= std::min(unhandled_, m.messages);
+  if (!paused_ || unhandled_ > env_.options.limits.max_unhandled_messages / 2) return;
+  paused_ = false;
+  link_->resume_reading();
+}
+
+void connection_actor::on(overflowed) {
+  overflowing_ = true;
+  record("overflow", core_->overflows());
+  const auto id = to_string(core_->id);
+  env_.logger()(protocol::severity_of(send_result::overflow), "send.overflow",
+                {{"id", id},
+                 {"queued_messages", std::uint64_t{core_->queued().messages()}},
+                 {"queued_bytes", std::uint64_t{core_->queued().bytes()}}});
+}
+
+void connection_actor::on_down(const caf::down_msg& down) {
+  const auto gone = std::find_if(companions_.begin(), companions_.end(),
+                                 [&](const auto& c) { return c && c->address() == down.source; });
+  if (gone == companions_.end()) return;
+  companions_.erase(gone);
+  apply(protocol::ask_close{close_code::internal_error, "internal error", initiator::error});
+}
+
+}  // namespace fairlead::actors

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/connection_core.hpp"
+#include "actors/environment.hpp"
+#include "actors/messages.hpp"
+#include "actors/pinned_actor.hpp"
+#include "protocol/machine.hpp"
+#include "protocol/ports.hpp"
+#include "protocol/snapshot.hpp"
+
+namespace fairlead::actors {
+
+/// The owner of one connection. Sends, closes, inbound messages, link reports and timers reach it one at a time through
+/// its mailbox; it feeds them to the state machine and carries out the effects. It ends when the connection has ended.
+class connection_actor final : public pinned_actor {
+ public:
+  connection_actor(caf::actor_config&, std::shared_ptr<loop_unit>, environment&, loop_context&,
+                   core_ptr, std::shared_ptr<protocol::link>);
+  ~connection_actor() override;
+
+  const char* name() const override { return "connection"; }
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+
+ private:
+  void after_run() override;
+  void on_down(const caf::down_msg&) override;
+  void on_crash(std::string_view what) override;
+
+  // Messages with more to them than an event for the machine.
+  void on(begin_close&);
+  void on(const admitted&);
+  void on(handled);
+  void on(overflowed);
+  void took(protocol::progress);
+  [[nodiscard]] protocol::connection_snapshot snapshot();
+
+  /// Steps the machine and carries out what it asks, in order; a handler that throws adds a close.
+  template <class Event>
+  void apply(Event&&);
+  void entered(protocol::connection_state before);
+  void carry_out(protocol::announce_open&);
+  void carry_out(protocol::write&);
+  void carry_out(protocol::send_close&);
+  void carry_out(protocol::abort_link&);
+  void carry_out(protocol::deliver&);
+  void carry_out(protocol::discard&);
+  void carry_out(protocol::refuse&);
+  void carry_out(protocol::answer_close&);
+  void carry_out(protocol::report_closed&);
+
+  /// Runs the embedder's code; what it throws closes this connection with 1011.
+  template <class Function>
+  void guarded(const char* where, Function&&);
+  void handler_threw(const char* where, std::string_view what);
+  void log_state(protocol::connection_state now);
+  void refused(const protocol::chunk&, send_result);
+  void adopt(caf::strong_actor_ptr companion);
+  void record(const char* event, std::uint64_t detail = 0);
+  [[nodiscard]] std::chrono::milliseconds age() const;
+
+  environment& env_;
+  loop_context& here_;
+  core_ptr core_;
+  std::shared_ptr<protocol::link> link_;
+  protocol::state state_ = protocol::connecting{};
+  protocol::progress
+      on_wire_;  // handed to the link and neither written nor given back to the account
+  protocol::time_point began_, entered_at_;
+  protocol::wall_time began_wall_;
+  std::unique_ptr<protocol::timer> close_timer_;
+  std::vector<caf::strong_actor_ptr> companions_;
+  std::uint32_t unhandled_ = 0;  // inbound messages that companions have not handled yet
+  bool paused_ = false;          // reading, for that reason
+  bool to_flush_ = false;        // something was handed to the link in this run
+  bool overflowing_ = false;  // sends were refused for want of room since the wire was last empty
+  bool departed_ = false;     // the end has been reported
+  close_sink_ptr answering_;  // the request to close that is being carried out
+  protocol::traffic counts_;
+  protocol::event_record events_;
+  std::unique_ptr<protocol::close_attempt> last_close_;
+};
+
+template <class Event>
+void connection_actor::apply(Event&& event) {
+  auto& effects = here_.effects;
+  const auto first = effects.size();  // more than 0 where a handler threw inside an effect
+  const auto before = kind_of(state_);
+  protocol::step(state_, std::forward<Event>(event), env_.options.limits, loop().now(), effects);
+  if (kind_of(state_) != before) entered(before);
+  for (auto i = first; i < effects.size(); ++i) {
+    auto effect = std::move(effects[i]);
+    std::visit([this](auto& e) { carry_out(e); }, effect);
+  }
+  effects.erase(effects.begin() + static_cast<std::ptrdiff_t>(first), effects.end());
+}
+
+}  // namespace fairlead::actors

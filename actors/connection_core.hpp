@@ -1,0 +1,73 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <fairlead/connection.hpp>
+#include <fairlead/limits.hpp>
+
+#include "actors/caf.hpp"
+#include "actors/receipts.hpp"
+#include "protocol/account.hpp"
+#include "protocol/chunk.hpp"
+
+namespace fairlead::detail {
+
+/// What every handle to one connection shares with its actor. Any thread; outlives actor and server.
+class connection_core : public std::enable_shared_from_this<connection_core> {
+ public:
+  connection_core(connection_id id, std::string peer, std::string user, std::string target,
+                  const limits&);
+
+  const connection_id id;
+  const std::string peer;
+  const std::string user;
+  const std::string target;
+
+  /// Counts the chunk on the account and puts it into the actor's mailbox, or settles its receipt as refused.
+  void send(protocol::chunk) const;
+  /// For who puts one shared message into many mailboxes: counts it, if there is room for all of it.
+  [[nodiscard]] bool try_admit(std::uint32_t frames, std::size_t bytes) const noexcept {
+    return queued_.try_add(frames, bytes, max_messages_, max_bytes_);
+  }
+  void close(close_code, std::string reason, initiator, actors::close_sink_ptr asked) const;
+
+  /// The actor's side. `actor` is set once, before any handle exists.
+  void settled(std::uint32_t messages, std::size_t bytes) const noexcept {
+    queued_.release(messages, bytes);
+  }
+  /// The queue has drained: the next overflow is a new one, and tells the actor.
+  void overflow_over() const noexcept { overflowing_.store(false, std::memory_order_relaxed); }
+  void ended_as(send_result r) const noexcept { ended_.store(r, std::memory_order_release); }
+  /// `closed` or `failed` once the actor has ended, `written` before.
+  [[nodiscard]] send_result ended() const noexcept {
+    return ended_.load(std::memory_order_acquire);
+  }
+  [[nodiscard]] const protocol::account& queued() const noexcept { return queued_; }
+  /// Refusals at enqueue, which the actor never sees.
+  [[nodiscard]] std::uint64_t overflows() const noexcept {
+    return overflows_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t too_large() const noexcept {
+    return too_large_.load(std::memory_order_relaxed);
+  }
+
+  caf::strong_actor_ptr actor;
+
+ private:
+  [[nodiscard]] send_result no_room(std::uint32_t frames) const;
+
+  const std::size_t max_message_;
+  const std::size_t max_bytes_;
+  const std::uint32_t max_messages_;
+  mutable std::atomic<send_result> ended_{
+      send_result::written};  // `written`: not yet; then what a send meets
+  mutable std::atomic<bool> overflowing_{false};
+  mutable std::atomic<std::uint64_t> overflows_{0}, too_large_{0};
+  mutable protocol::account queued_;
+};
+
+}  // namespace fairlead::detail

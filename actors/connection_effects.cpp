@@ -1,0 +1,232 @@
+#include <exception>
+
+#include "actors/companion.hpp"
+#include "actors/connection_actor.hpp"
+#include "protocol/severity.hpp"
+
+/// How a connection's actor carries out what its machine asks, and how it ends.
+namespace fairlead::actors {
+
+using protocol::connection_state;
+
+namespace {
+
+/// Why it ends, in the states that end it.
+const close_info* close_info_of(const protocol::state& s) {
+  return std::visit(
+      [](const auto& in) -> const close_info* {
+        if constexpr (requires { in.info; })
+          return &in.info;
+        else
+          return nullptr;
+      },
+      s);
+}
+
+}  // namespace
+
+template <class Function>
+void connection_actor::guarded(const char* where, Function&& function) {
+  try {
+    function();
+  } catch (const std::exception& e) {
+    handler_threw(where, e.what());
+  } catch (...) {
+    handler_threw(where, "not a std::exception");
+  }
+}
+
+void connection_actor::handler_threw(const char* where, std::string_view what) {
+  record("handler_threw");
+  const auto id = to_string(core_->id);
+  env_.logger()(severity::error, "handler.threw", {{"id", id}, {"handler", where}, {"what", what}});
+  apply(protocol::ask_close{close_code::internal_error, "internal error", initiator::error});
+}
+
+void connection_actor::entered(connection_state before) {
+  const auto now = kind_of(state_);
+  --here_.by_state[static_cast<std::size_t>(before)];
+  ++here_.by_state[static_cast<std::size_t>(now)];
+  entered_at_ = loop().now();
+  record(to_string(now).data());
+  switch (now) {
+  case connection_state::accepted: tell(here_.roster, request_admission{core_}); break;
+  case connection_state::closing:
+    close_timer_ = std::make_unique<protocol::timer>(
+        [this] { tell(self(), link_report{protocol::deadline_passed{}}); });
+    loop().schedule(*close_timer_, deadline_of(state_));
+    link_->resume_reading();  // the peer's Close must be read, whatever waits to be handled
+    break;
+  default: break;
+  }
+  log_state(now);
+}
+
+/// One line per state transition.
+void connection_actor::log_state(connection_state now) {
+  auto& log = env_.logger();
+  const auto* info = close_info_of(state_);
+  const bool over = now == connection_state::closed || now == connection_state::failed;
+  const auto level = over ? protocol::severity_of(*info) : protocol::severity_of(now);
+  if (!log.enabled(level)) return;
+  const auto event = "connection." + std::string{to_string(now)};
+  const auto id = to_string(core_->id);
+  if (!info) {
+    log(level, event, {{"id", id}, {"peer", core_->peer}, {"user", core_->user}});
+    return;
+  }
+  log(level, event,
+      {{"id", id},
+       {"code", static_cast<std::uint64_t>(info->code)},
+       {"reason", info->reason},
+       {"initiator", to_string(info->by)},
+       {"clean", info->clean},
+       {"age_ms", static_cast<std::int64_t>(age().count())}});
+}
+
+void connection_actor::carry_out(protocol::announce_open&) {
+  const connection handle{core_};
+  if (const auto& make = env_.options.per_connection) {
+    guarded("per_connection", [&] {
+      auto what = make(handle);
+      if (!what) throw std::runtime_error{"per_connection returned null"};
+      adopt(spawn_companion(shared_unit(), env_, here_, std::move(what)));
+    });
+  }
+  for (const auto& companion : companions_) tell(companion, companion_opened{core_});
+  if (env_.options.on_open) guarded("on_open", [&] { env_.options.on_open(handle); });
+  if (link_) link_->resume_reading();
+}
+
+void connection_actor::carry_out(protocol::write& e) {
+  if (link_->write(e.what)) {
+    on_wire_.messages += e.what.frames;
+    on_wire_.bytes += e.what.size;
+    to_flush_ = true;
+    return;
+  }
+  // The second gate: the transport has answered the peer's Close, and this actor has yet to hear of it.
+  refused(e.what, send_result::closing);
+  apply(protocol::written{e.what.frames, e.what.size});  // nothing of it is queued
+}
+
+void connection_actor::carry_out(protocol::send_close& e) {
+  link_->send_close(e.code, e.reason);
+  to_flush_ = true;
+}
+
+void connection_actor::carry_out(protocol::abort_link&) { link_->abort(); }
+
+void connection_actor::carry_out(protocol::deliver& e) {
+  ++counts_.messages_in;
+  counts_.bytes_in += e.what.size();
+  for (const auto& companion : companions_) {
+    tell(companion, companion_received{core_, e.what});
+    ++unhandled_;
+  }
+  if (unhandled_ >= env_.options.limits.max_unhandled_messages && !paused_) {
+    paused_ = true;
+    link_->pause_reading();
+  }
+  if (env_.options.on_message)
+    guarded("on_message", [&] { env_.options.on_message(connection{core_}, e.what); });
+}
+
+void connection_actor::carry_out(protocol::discard&) {
+  ++counts_.messages_in;  // read, and nobody's any more
+}
+
+void connection_actor::carry_out(protocol::refuse& e) {
+  core_->settled(e.what.frames, e.what.size);
+  refused(e.what, e.why);
+}
+
+void connection_actor::refused(const protocol::chunk& what, send_result why) {
+  counts_.outcomes[static_cast<std::size_t>(why)] += what.frames;
+  if (what.asked) what.asked->settle(why);
+  auto& log = env_.logger();
+  if (const auto level = protocol::severity_of(why); log.enabled(level)) {
+    const auto id = to_string(core_->id);
+    log(level, "send.refused",
+        {{"id", id}, {"outcome", to_string(why)}, {"messages", std::uint64_t{what.frames}}});
+  }
+}
+
+void connection_actor::carry_out(protocol::answer_close& e) {
+  if (last_close_) last_close_->result = e.result;
+  record(to_string(e.result).data());
+  if (answering_) answering_->settle(e.result);
+}
+
+void connection_actor::carry_out(protocol::report_closed& e) {
+  const auto final_state = kind_of(state_);
+  core_->ended_as(final_state == connection_state::failed ? send_result::failed
+                                                          : send_result::closed);
+  core_->settled(on_wire_.messages, on_wire_.bytes);
+  counts_.outcomes[static_cast<std::size_t>(send_result::failed)] += on_wire_.messages;
+  on_wire_ = {};
+  departed_ = true;
+  tell(here_.roster, depart{{core_->id, core_->peer, core_->user, began_wall_,
+                             env_.options.wall_clock(), final_state, e.reached, e.info, counts_}});
+  if (e.reached == connection_state::open) {
+    for (const auto& companion : companions_) tell(companion, companion_closed{core_, e.info});
+    if (env_.options.on_close)
+      guarded("on_close", [&] { env_.options.on_close(connection{core_}, e.info); });
+  }
+  quit();
+}
+
+void connection_actor::adopt(caf::strong_actor_ptr companion) {
+  monitor(companion);
+  companions_.push_back(std::move(companion));
+}
+
+void connection_actor::on_crash(std::string_view what) {
+  const auto id = to_string(core_->id);
+  env_.logger()(severity::error, "connection.crashed", {{"id", id}, {"what", what}});
+}
+
+void connection_actor::on_exit() {
+  // Without this the actor was killed or broke: its end is reported all the same.
+  if (!departed_) {
+    link_->abort();
+    apply(protocol::link_failed{{}, "internal error: its actor ended"});
+  }
+  --here_.by_state[static_cast<std::size_t>(kind_of(state_))];
+  close_timer_.reset();
+  companions_.clear();
+  link_.reset();
+  core_.reset();  // it holds this actor
+}
+
+void connection_actor::record(const char* event, std::uint64_t detail) {
+  events_.add({age(), event, detail});
+}
+
+std::chrono::milliseconds connection_actor::age() const {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() - began_);
+}
+
+protocol::connection_snapshot connection_actor::snapshot() {
+  const auto now = loop().now();
+  protocol::connection_snapshot s;
+  s.id = core_->id;
+  s.state = kind_of(state_);
+  s.began = began_wall_;
+  s.in_state = std::chrono::duration_cast<std::chrono::milliseconds>(now - entered_at_);
+  s.peer = core_->peer;
+  s.user = core_->user;
+  s.target = core_->target;
+  s.mailbox = mailbox().size();
+  s.queued_messages = core_->queued().messages();
+  s.queued_bytes = core_->queued().bytes();
+  s.wire_bytes = link_->queued_bytes();
+  s.counts = counts_;
+  s.counts.outcomes[static_cast<std::size_t>(send_result::overflow)] += core_->overflows();
+  s.counts.outcomes[static_cast<std::size_t>(send_result::too_large)] += core_->too_large();
+  if (last_close_) s.last_close = *last_close_;
+  s.events = events_.in_order();
+  return s;
+}
+
+}  // namespace fairlead::actors

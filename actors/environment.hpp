@@ -1,0 +1,49 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "actors/backbone.hpp"
+#include "actors/caf.hpp"
+#include "actors/loop_unit.hpp"
+#include "actors/messages.hpp"
+#include "protocol/account.hpp"
+#include "protocol/machine.hpp"
+
+namespace fairlead::actors {
+
+/// What the actors of one loop share. Touched on that loop's thread only, once the backbone stands.
+struct loop_context {
+  std::size_t index = 0;
+  std::shared_ptr<loop_unit> unit;
+  caf::strong_actor_ptr roster;
+  std::array<std::uint64_t, 6> by_state{};  // connections, by protocol::connection_state
+  std::uint64_t behaviors = 0;
+  bool refusing = false;      // a shutdown has begun
+  protocol::effects effects;  // reused by every step of every connection of the loop
+};
+
+/// What all actors of a backbone share. Outlives them.
+struct environment {
+  environment(caf::actor_system& s, backbone_options o) : system(s), options(std::move(o)) {}
+
+  caf::actor_system& system;
+  const backbone_options options;  // logger is never null
+  std::deque<loop_context> loops;
+  std::shared_ptr<loop_unit> side;
+  caf::strong_actor_ptr supervisor;
+  std::shared_ptr<protocol::account> pending_broadcasts = std::make_shared<protocol::account>();
+  std::atomic<std::size_t> connections{0};
+
+  [[nodiscard]] log& logger() const noexcept { return *options.logger; }
+  /// The loop whose roster keeps this user's actor.
+  [[nodiscard]] loop_context& home_of(const std::string& user) {
+    return loops[std::hash<std::string>{}(user) % loops.size()];
+  }
+};
+
+}  // namespace fairlead::actors

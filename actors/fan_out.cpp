@@ -1,0 +1,87 @@
+#include "actors/fan_out.hpp"
+
+#include <algorithm>
+#include <span>
+
+#include "actors/connection_core.hpp"
+
+namespace fairlead::actors {
+
+namespace {
+
+using batch = std::span<const fan_out>;
+
+/// The frames of several broadcasts, copied into one piece once per loop instead of gathered once per connection.
+protocol::chunk fold(batch broadcasts) {
+  if (broadcasts.size() == 1) return protocol::as_chunk(broadcasts[0].what);
+  std::size_t size = 0;
+  for (const auto& b : broadcasts) size += b.what.frame().size();
+  auto bytes = std::make_shared_for_overwrite<char[]>(size);
+  auto* end = bytes.get();
+  for (const auto& b : broadcasts) end = std::ranges::copy(b.what.frame(), end).out;
+  return {std::move(bytes),
+          static_cast<std::uint32_t>(size),
+          static_cast<std::uint32_t>(broadcasts.size()),
+          {}};
+}
+
+bool excepts(const fan_out& b, connection_id id) {
+  return b.except && std::ranges::binary_search(*b.except, id);
+}
+
+/// One by one: for who is excepted from some of a batch, or has not the room for all of it.
+void deliver_singly(batch broadcasts, const core_ptr& to) {
+  for (const auto& b : broadcasts)
+    if (!excepts(b, to->id)) to->send(protocol::as_chunk(b.what));
+}
+
+/// Broadcasts that nobody asked the outcome of.
+void deliver_folded(batch broadcasts, const std::vector<core_ptr>& members) {
+  const auto run = fold(broadcasts);
+  const auto shared = caf::make_message(send_frames{run});
+  const bool exceptions =
+      std::ranges::any_of(broadcasts, [](const fan_out& b) { return b.except != nullptr; });
+  for (const auto& to : members) {
+    const bool excepted = exceptions && std::ranges::any_of(broadcasts, [&](const fan_out& b) {
+                            return excepts(b, to->id);
+                          });
+    if (!excepted && to->try_admit(run.frames, run.size))
+      enqueue_shared(to->actor, shared);
+    else
+      deliver_singly(broadcasts, to);
+  }
+}
+
+/// One broadcast whose outcomes are counted: its receipt is this loop's part of the summary.
+void deliver_counted(const fan_out& b, const std::vector<core_ptr>& members) {
+  auto tally = std::make_shared<roster_tally>(b.asked);
+  const auto chunk = protocol::as_chunk(b.what, tally);
+  for (const auto& to : members) {
+    if (excepts(b, to->id)) continue;
+    tally->expect();
+    to->send(chunk);
+  }
+}
+
+// A run is held until the slowest connection has taken it: larger ones save no more calls worth having.
+constexpr std::size_t max_run_bytes = 256 * 1024;
+
+}  // namespace
+
+void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>& members) {
+  for (std::size_t i = 0; i < broadcasts.size();) {
+    if (broadcasts[i].asked) {
+      deliver_counted(broadcasts[i++], members);
+      continue;
+    }
+    auto end = i;
+    for (std::size_t bytes = 0; end < broadcasts.size() && !broadcasts[end].asked; ++end) {
+      bytes += broadcasts[end].what.frame().size();
+      if (end > i && bytes > max_run_bytes) break;
+    }
+    deliver_folded(batch{broadcasts}.subspan(i, end - i), members);
+    i = end;
+  }
+}
+
+}  // namespace fairlead::actors

@@ -1,0 +1,286 @@
+#include "actors/roster.hpp"
+
+#include <chrono>
+
+#include "actors/companion.hpp"
+#include "actors/fan_out.hpp"
+
+namespace fairlead::actors {
+
+namespace {
+
+constexpr std::size_t closed_records_kept = 1000;
+
+void not_found(environment& env, std::string_view what, connection_id id) {
+  const auto text = to_string(id);
+  env.logger()(severity::warning, "connection.not_found", {{"id", text}, {"for", what}});
+}
+
+// A broadcast waits until this many turns of the loop brought no other: what one round of socket events holds is folded
+// into one run. Two, because a connection that has several messages buffered brings one every other turn.
+constexpr unsigned quiet_turns_wanted = 2;
+constexpr std::size_t max_waiting = 256;
+constexpr std::size_t max_waiting_bytes = 256 * 1024;
+
+}  // namespace
+
+roster::roster(caf::actor_config& config, std::shared_ptr<loop_unit> unit, environment& env,
+               loop_context& here)
+    : pinned_actor(config, std::move(unit)), env_(env), here_(here) {}
+
+caf::behavior roster::make_behavior() {
+  return {
+      [this](fan_out& m) { on(m); },
+      [this](turn_passed m) { on(m); },
+      [this](const enroll& m) {
+        monitor(m.who->actor);
+        ++env_.connections;
+        known_.emplace(m.who->id.serial, entry{m.who});
+        if (draining_) m.who->close(farewell_.code, farewell_.reason, initiator::shutdown, {});
+      },
+      [this](const request_admission& m) { on(m); },
+      [this](depart& m) { on(m); },
+      [this](send_to_id& m) { on(m); },
+      [this](close_id& m) { on(m); },
+      [this](const fan_out_to_user& m) { on(m); },
+      [this](const close_user_connections& m) { on(m); },
+      [this](const attach_user& m) { on(m); },
+      [this](const detach_user& m) { on(m); },
+      [this](const user_linger_passed& m) { on(m); },
+      [this](const view_roster& m) { return view(m); },
+      [this](find_connection m) {
+        auto* e = find(m.id);
+        return found_connection{e ? e->who : nullptr};
+      },
+      [this](view_closed) {
+        return closed_records{{closed_.begin(), closed_.end()}};
+      },
+      [this](const drain& m) { on(m); },
+      [this](abort_all) {
+        for (const auto& [serial, e] : known_) tell(e.who->actor, abort_now{});
+      },
+      [this](retire) {
+        for (const auto& [serial, e] : known_) tell(e.who->actor, abort_now{});
+        quit();
+      },
+  };
+}
+
+// --- who is there ---------------------------------------------------------------------------------------------------
+
+roster::entry* roster::find(connection_id id) {
+  const auto found = id.loop == here_.index ? known_.find(id.serial) : known_.end();
+  return found == known_.end() ? nullptr : &found->second;
+}
+
+void roster::on(const request_admission& m) {
+  auto* e = find(m.who->id);
+  if (!e || draining_) return;  // gone already; or told to close, as everyone was
+  if (!env_.options.per_user || m.who->user.empty()) {
+    admit(*e);
+    return tell(m.who->actor, admitted{});
+  }
+  e->has_user_actor = true;
+  admit(*e);
+  tell(env_.home_of(m.who->user).roster, attach_user{m.who});  // answers in our stead
+}
+
+void roster::admit(entry& e) {
+  e.member = members_.size();
+  members_.push_back(e.who);
+  if (!e.who->user.empty()) by_user_[e.who->user].push_back(e.who);
+}
+
+void roster::remove(std::uint64_t serial) {
+  const auto found = known_.find(serial);
+  if (found == known_.end()) return;
+  const auto gone = std::move(found->second);
+  known_.erase(found);
+  --env_.connections;
+  if (gone.member != not_admitted) {
+    if (gone.member + 1 != members_.size()) {
+      members_[gone.member] = std::move(members_.back());
+      known_.at(members_[gone.member]->id.serial).member = gone.member;
+    }
+    members_.pop_back();
+    if (const auto of_user = by_user_.find(gone.who->user); of_user != by_user_.end()) {
+      std::erase(of_user->second, gone.who);
+      if (of_user->second.empty()) by_user_.erase(of_user);
+    }
+  }
+  if (gone.has_user_actor) tell(env_.home_of(gone.who->user).roster, detach_user{gone.who->user});
+  drained_if_empty();
+}
+
+void roster::on(depart& m) {
+  const bool clean =
+      m.record.final_state == protocol::connection_state::closed && m.record.info.clean;
+  if (draining_) ++(clean ? drained_.closed : drained_.aborted);
+  const auto serial = m.record.id.serial;
+  closed_.push_front(std::move(m.record));
+  if (closed_.size() > closed_records_kept) closed_.pop_back();
+  remove(serial);
+}
+
+void roster::on_down(const caf::down_msg& down) {
+  if (const auto user = user_of_.find(down.source.id()); user != user_of_.end()) {
+    // Its behavior threw: its connections are closing, the user's next one gets a new actor.
+    if (const auto found = user_actors_.find(user->second); found != user_actors_.end())
+      found->second.actor = nullptr;
+    user_of_.erase(user);
+    return;
+  }
+  // A connection reports its departure itself; this finds one that could not.
+  const auto lost = known_.find(down.source.id());
+  if (lost == known_.end()) return;
+  const auto id = to_string(lost->second.who->id);
+  env_.logger()(severity::error, "connection.lost", {{"id", id}});
+  if (draining_) ++drained_.aborted;
+  remove(lost->first);
+}
+
+void roster::on_crash(std::string_view what) {
+  env_.logger()(severity::error, "roster.crashed",
+                {{"loop", std::uint64_t{here_.index}}, {"what", what}});
+}
+
+// --- users' actors --------------------------------------------------------------------------------------------------
+
+void roster::on(const attach_user& m) {
+  auto& user = user_actors_[m.who->user];
+  ++user.attached;
+  user.linger.reset();
+  if (!user.actor) {
+    try {
+      auto what = env_.options.per_user(m.who->user);
+      if (!what) throw std::runtime_error{"per_user returned null"};
+      user.actor = spawn_companion(shared_unit(), env_, here_, std::move(what), false);
+      monitor(user.actor);
+      user_of_.emplace(user.actor->id(), m.who->user);
+    } catch (const std::exception& e) {
+      env_.logger()(severity::error, "handler.threw",
+                    {{"handler", "per_user"}, {"what", e.what()}});
+      return m.who->close(close_code::internal_error, "internal error", initiator::error, {});
+    }
+  }
+  tell(m.who->actor, admitted{user.actor});
+}
+
+void roster::on(const detach_user& m) {
+  const auto found = user_actors_.find(m.user);
+  if (found == user_actors_.end() || --found->second.attached > 0) return;
+  found->second.linger = std::make_unique<protocol::timer>(
+      [this, user = m.user] { tell(self(), user_linger_passed{user}); });
+  loop().schedule(*found->second.linger, loop().now() + env_.options.user_linger);
+}
+
+void roster::on(const user_linger_passed& m) {
+  const auto found = user_actors_.find(m.user);
+  if (found == user_actors_.end() || found->second.attached > 0) return;
+  tell(found->second.actor, retire{});
+  user_actors_.erase(found);
+}
+
+// --- sends ----------------------------------------------------------------------------------------------------------
+
+void roster::on(fan_out& m) {
+  waiting_bytes_ += m.what.frame().size();
+  waiting_.push_back(std::move(m));
+}
+
+void roster::after_run() {
+  if (waiting_.empty() || turn_posted_) return;
+  turn_posted_ = true;
+  seen_waiting_ = waiting_.size();
+  loop().post([me = self()] { tell(me, turn_passed{}); });
+}
+
+void roster::on(turn_passed) {
+  turn_posted_ = false;
+  const bool full = waiting_.size() >= max_waiting || waiting_bytes_ >= max_waiting_bytes;
+  quiet_turns_ = waiting_.size() > seen_waiting_ ? 0 : quiet_turns_ + 1;
+  if (!full && quiet_turns_ < quiet_turns_wanted) return;  // after_run asks for another turn
+  quiet_turns_ = 0;
+  waiting_bytes_ = 0;
+  deliver(waiting_, members_);
+  waiting_.clear();
+}
+
+void roster::on(const fan_out_to_user& m) {
+  if (const auto lingering = user_actors_.find(m.user); m.asked && lingering != user_actors_.end())
+    m.asked->lingers();
+  const auto found = by_user_.find(m.user);
+  if (found != by_user_.end()) deliver({fan_out{m.what, {}, m.asked, {}}}, found->second);
+}
+
+void roster::on(const close_user_connections& m) {
+  const auto found = by_user_.find(m.user);
+  if (found == by_user_.end()) return;
+  for (const auto& who : found->second) {
+    auto count = [asked = m.asked](close_result r) {
+      if (asked && r == close_result::initiated) asked->add();
+    };
+    who->close(m.code, m.reason, initiator::application,
+               std::make_shared<close_sink>(std::move(count)));
+  }
+}
+
+void roster::on(send_to_id& m) {
+  auto* e = find(m.id);
+  if (e) {
+    if (m.asked) m.asked->addressed_to(e->who);
+    return e->who->send(protocol::as_chunk(m.what, std::move(m.asked)));
+  }
+  not_found(env_, "send", m.id);
+  if (m.asked) m.asked->settle(send_result::no_such_connection);
+}
+
+void roster::on(close_id& m) {
+  if (auto* e = find(m.id))
+    return e->who->close(m.code, std::move(m.reason), initiator::application, std::move(m.asked));
+  not_found(env_, "remove", m.id);
+  if (m.asked) m.asked->settle(close_result::no_such_connection);
+}
+
+// --- shutdown and inspection ----------------------------------------------------------------------------------------
+
+void roster::on(const drain& m) {
+  draining_ = true;
+  farewell_ = m;
+  here_.refusing = true;
+  drained_.connections = known_.size();
+  for (const auto& [serial, e] : known_) e.who->close(m.code, m.reason, initiator::shutdown, {});
+  drained_if_empty();
+}
+
+void roster::drained_if_empty() {
+  if (draining_ && known_.empty()) tell(env_.supervisor, roster_drained{here_.index, drained_});
+}
+
+roster_view roster::view(const view_roster& m) {
+  roster_view v;
+  v.node.name = "roster-" + std::to_string(here_.index);
+  v.node.actor = id();
+  v.node.mailbox = mailbox().size();
+  v.node.connections = known_.size();
+  v.node.by_state = here_.by_state;
+  v.node.users = by_user_.size();
+  v.node.behaviors = here_.behaviors;
+  v.node.loop_lag = std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now() - m.asked_at);
+  v.connections.reserve(known_.size());
+  for (const auto& [serial, e] : known_) v.connections.push_back(e.who);
+  return v;
+}
+
+void roster::on_exit() {
+  for (auto& [user, actor] : user_actors_) tell(actor.actor, retire{});
+  user_actors_.clear();
+  user_of_.clear();
+  known_.clear();
+  members_.clear();
+  by_user_.clear();
+  waiting_.clear();
+}
+
+}  // namespace fairlead::actors

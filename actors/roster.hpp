@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "actors/connection_core.hpp"
+#include "actors/environment.hpp"
+#include "actors/messages.hpp"
+#include "actors/pinned_actor.hpp"
+
+namespace fairlead::actors {
+
+/// The connections of one loop: who is there, who is whose, and the last hop of every broadcast. Removes whoever departs
+/// or dies. Also keeps the actors of the users whose home is this loop.
+class roster final : public pinned_actor {
+ public:
+  roster(caf::actor_config&, std::shared_ptr<loop_unit>, environment&, loop_context&);
+
+  const char* name() const override { return "roster"; }
+  caf::behavior make_behavior() override;
+  void on_exit() override;
+
+ private:
+  static constexpr std::size_t not_admitted = SIZE_MAX;
+  struct entry {
+    core_ptr who;
+    std::size_t member = not_admitted;  // index in members_
+    bool has_user_actor = false;        // attached to it, or about to be
+  };
+  struct user_actor {
+    caf::strong_actor_ptr actor;
+    std::size_t attached = 0;
+    std::unique_ptr<protocol::timer> linger;  // set while nobody is attached
+  };
+
+  void after_run() override;
+  void on_down(const caf::down_msg&) override;
+  void on_crash(std::string_view what) override;
+
+  void on(const request_admission&);
+  void admit(entry&);
+  void on(const attach_user&);
+  void on(const detach_user&);
+  void on(const user_linger_passed&);
+  void on(depart&);
+  void remove(std::uint64_t serial);
+  void drained_if_empty();
+
+  void on(fan_out&);
+  void on(turn_passed);
+  void on(const fan_out_to_user&);
+  void on(const close_user_connections&);
+  void on(send_to_id&);
+  void on(close_id&);
+  void on(const drain&);
+  [[nodiscard]] roster_view view(const view_roster&);
+  [[nodiscard]] entry* find(connection_id);
+
+  environment& env_;
+  loop_context& here_;
+  std::unordered_map<std::uint64_t, entry> known_;  // by serial, which is the actor's id
+  std::vector<core_ptr> members_;                   // the admitted ones: whom a broadcast addresses
+  std::unordered_map<std::string, std::vector<core_ptr>> by_user_;  // of the members
+  std::unordered_map<std::string, user_actor> user_actors_;
+  std::unordered_map<caf::actor_id, std::string> user_of_;  // by the user's actor
+  std::deque<protocol::closed_record> closed_;              // newest first
+
+  std::vector<fan_out> waiting_;  // broadcasts that came since the last fan-out
+  std::size_t waiting_bytes_ = 0;
+  std::size_t seen_waiting_ = 0;  // how many there were at the last turn
+  unsigned quiet_turns_ = 0;
+  bool turn_posted_ = false;
+
+  shutdown_summary drained_;
+  drain farewell_{};
+  bool draining_ = false;
+};
+
+}  // namespace fairlead::actors

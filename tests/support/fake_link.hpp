@@ -1,0 +1,137 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "protocol/ports.hpp"
+#include "protocol/wire.hpp"
+
+namespace fairlead::test {
+
+/// A link without a socket over the real wire: the test decides what the kernel takes and what the peer does.
+class fake_link final : public protocol::link {
+ public:
+  // --- the port -----------------------------------------------------------------------------------------------------
+  void open(std::unique_ptr<protocol::link_observer> observer) override {
+    observer_ = std::move(observer);
+  }
+  void resume_reading() override { reading = true; }
+  void pause_reading() override { reading = false; }
+  [[nodiscard]] bool write(const protocol::chunk& c) override { return !ended_ && wire_.push(c); }
+  void send_close(close_code code, std::string_view reason) override {
+    if (!ended_) wire_.push_close(code, reason);
+  }
+  protocol::progress flush() override {
+    ++flushes;
+    return take();
+  }
+  void abort() override {
+    aborted = true;
+    end();
+  }
+  [[nodiscard]] std::size_t queued_bytes() const noexcept override { return wire_.queued_bytes(); }
+
+  // --- the test's side ----------------------------------------------------------------------------------------------
+  void upgrade() {
+    wire_.handshake_done();
+    observer_->on_upgraded();
+  }
+  void peer_sends(std::string_view text) { observer_->on_message(message::text(text)); }
+  /// The peer's Close arrives: the transport answers by itself before the actor hears of it.
+  void peer_closes(close_code code, std::string_view reason = {}) {
+    wire_.push_close(code, {});
+    if (observer_) observer_->on_peer_close(code, std::string{reason});
+  }
+  /// Both Close frames are through.
+  void closing_handshake_done() {
+    if (auto o = std::move(observer_)) o->on_closed();
+    ended_ = true;
+  }
+  void violates(close_code code, std::string what) {
+    wire_.push_close(code, {});
+    observer_->on_violation(code, std::move(what));
+  }
+  void fails(std::string what = "connection reset by peer") {
+    if (auto o = std::move(observer_))
+      o->on_failed(std::make_error_code(std::errc::connection_reset), std::move(what));
+    end();
+  }
+  /// The kernel has room for `bytes` more and takes what it can.
+  void kernel_takes(std::size_t bytes) {
+    room += bytes;
+    const auto p = take();
+    if (observer_ && (p.messages || p.bytes)) observer_->on_progress(p);
+  }
+  [[nodiscard]] bool has_observer() const noexcept { return observer_ != nullptr; }
+  [[nodiscard]] bool sealed() const noexcept { return wire_.sealed(); }
+
+  std::string sent;             ///< every byte that the kernel took
+  std::size_t room = SIZE_MAX;  ///< what the kernel still takes without blocking
+  bool reading = false;
+  bool aborted = false;
+  std::size_t flushes = 0;
+
+ private:
+  protocol::progress take() {
+    protocol::progress total;
+    std::array<std::string_view, 16> buffers;
+    while (room > 0) {
+      const auto n = wire_.gather(buffers);
+      std::size_t taken = 0;
+      for (std::size_t i = 0; i < n && room > 0; ++i) {
+        const auto part = buffers[i].substr(0, room);
+        sent += part;
+        taken += part.size();
+        if (room != SIZE_MAX) room -= part.size();
+      }
+      if (taken == 0) break;
+      const auto p = wire_.consume(taken);
+      total.messages += p.messages;
+      total.bytes += p.bytes;
+    }
+    return total;
+  }
+  void end() {
+    ended_ = true;
+    wire_.abandon();
+    observer_.reset();
+  }
+
+  protocol::wire wire_;
+  std::unique_ptr<protocol::link_observer> observer_;
+  bool ended_ = false;
+};
+
+/// One server frame of a byte stream.
+struct sent_frame {
+  unsigned opcode;
+  std::string payload;
+};
+
+/// The frames in what a server sent; a piece of a frame at the end is left out.
+[[nodiscard]] inline std::vector<sent_frame> frames_in(std::string_view bytes) {
+  std::vector<sent_frame> frames;
+  while (bytes.size() >= 2) {
+    const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+    std::uint64_t size = at(1) & 0x7f;
+    std::size_t header = 2;
+    if (const int extra = size == 126 ? 2 : size == 127 ? 8 : 0; extra > 0) {
+      if (bytes.size() < 2u + extra) break;
+      size = 0;
+      for (int i = 0; i < extra; ++i) size = size << 8 | at(2 + i);
+      header += extra;
+    }
+    if (bytes.size() < header + size) break;
+    frames.push_back({at(0) & 0x0fu, std::string{bytes.substr(header, size)}});
+    bytes.remove_prefix(header + size);
+  }
+  return frames;
+}
+
+}  // namespace fairlead::test
