@@ -1,0 +1,157 @@
+#include "service/command_line.hpp"
+
+#include <functional>
+#include <optional>
+#include <ostream>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include "service/config.hpp"
+#include "service/library_versions.hpp"
+#include "service/options.hpp"
+#include "service/text.hpp"
+
+namespace fairlead::service {
+namespace {
+
+/// An option that may be given, and what it sets; returns what was wrong and what would be right.
+struct flag {
+  std::string name, placeholder, about;
+  std::function<std::string(settings&, const std::string&)> set;
+  std::optional<std::string> given = {};
+};
+
+std::string set_threads(settings& s, const std::string& text) {
+  unsigned n = 0;
+  if (!CLI::detail::lexical_cast(text, n) || n > most_threads || text.starts_with('-')) {
+    return fmt::format("{} is no number of threads; give 1 to {}, or 0 for one per core",
+                       in_quotes(text), most_threads);
+  }
+  s.server.threads = n;
+  return {};
+}
+
+std::vector<flag> serve_flags() {
+  return {
+      {"--listen", "HOST:PORT", "where clients connect; port 0 picks a free one [127.0.0.1:8000]",
+       &set_listen},
+      {"--internal", "HOST:PORT",
+       "debug and API, \"off\" for none; beyond loopback only with a token [127.0.0.1:8001]",
+       &set_internal},
+      {"--internal-token-file", "FILE",
+       "asks on --internal for \"Authorization: Bearer <first line of FILE>\"", &set_token_file},
+      {"--internal-token", "TOKEN",
+       "the same, but visible to every user of this machine: better use the file", &set_token},
+      {"--threads", "N", "event loops; 0 is one per core [0]", &set_threads},
+      {"--path", "PATH", "where WebSocket upgrades are accepted [/ws]", &set_path},
+      {"--plain", "MODE",
+       "a client's message goes to all (broadcast), back (echo), or nowhere (off) [broadcast]",
+       &set_plain},
+      {"--user-header", "NAME",
+       "header field by which a trusted proxy names the user; without it all are anonymous",
+       &set_user_header},
+      {"--drain-timeout", "TIME",
+       "after SIGTERM, how long clients may take to close: 500ms, 10s, 2m [10s]",
+       &set_drain_timeout},
+      {"--log-level", "LEVEL", "debug, info, warning or error [info]", &set_log_level},
+      {"--log-format", "FORMAT", "human or json, on standard error [human]", &set_log_format},
+  };
+}
+
+std::string program_footer() {
+  return "Start with:    fairlead serve\n"
+         "Then look at:  curl http://127.0.0.1:8001/debug/tree\n"
+         "All options:   fairlead serve --help\n"
+         "Exit codes:    0 clean, 1 failed while running, 2 wrong usage or configuration";
+}
+
+std::string serve_footer() {
+  return fmt::format("SIGTERM and SIGINT drain: no new clients, everyone is closed with 1001, exit "
+                     "0. A second signal\n"
+                     "does not wait for them. The command line wins over the file. The file is "
+                     "TOML; these are all\n"
+                     "its keys with their defaults:\n\n{}",
+                     default_config());
+}
+
+/// The parser with both commands; what it finds goes into `flags`, `config` and `file`.
+struct parser {
+  CLI::App app{"Fairlead, a WebSocket connection manager: one actor per connection."};
+  CLI::App* serve = nullptr;
+  CLI::App* check = nullptr;
+  std::vector<flag> flags = serve_flags();
+  std::string config, file;
+
+  parser() {
+    app.name("fairlead");
+    app.require_subcommand(1);
+    app.set_version_flag("--version", versions(),
+                         "prints the versions of Fairlead and of what it is built on");
+    app.footer(program_footer());
+    serve = app.add_subcommand("serve", "runs the server");
+    serve->footer(serve_footer);
+    for (auto& f : flags) serve->add_option(f.name, f.given, f.about)->type_name(f.placeholder);
+    serve->add_option("--config", config, "reads settings from a file")->type_name("FILE");
+    check = app.add_subcommand(
+        "check-config", "reads a configuration file and prints \"ok\", or all that is wrong");
+    check->add_option("FILE", file, "the configuration file")->required()->type_name("");
+  }
+};
+
+int print_problems(const std::vector<config_problem>& problems, std::ostream& err) {
+  for (const auto& p : problems) fmt::print(err, "{}\n", to_string(p));
+  return problems.empty() ? exit_clean : exit_usage;
+}
+
+int run_check(const std::string& file, std::ostream& out, std::ostream& err) {
+  const int code = print_problems(check_config(file).problems, err);
+  if (code == exit_clean) fmt::print(out, "{}: ok\n", file);
+  return code;
+}
+
+/// The option of the command line that sets the server option of this name.
+std::string flag_name(std::string_view option) {
+  if (option == "internal_token") return "--internal-token";
+  return fmt::format("--{}", option);
+}
+
+std::variant<serve_command, finished> read_serve(const parser& p, std::ostream& err) {
+  loaded_config loaded;
+  if (!p.config.empty()) loaded = load_config(p.config);
+  int code = print_problems(loaded.problems, err);
+  const auto complain = [&](std::string_view where, std::string_view what) {
+    fmt::print(err, "fairlead serve: {}: {}\n", where, what);
+    code = exit_usage;
+  };
+  for (const auto& f : p.flags) {
+    if (!f.given) continue;
+    if (const auto wrong = f.set(loaded.values, *f.given); !wrong.empty()) complain(f.name, wrong);
+  }
+  if (code != exit_clean) return finished{code};
+  for (const auto& problem : check(loaded.values.server))
+    complain(flag_name(problem.where), problem.what);
+  if (code != exit_clean) return finished{code};
+  return serve_command{std::move(loaded.values)};
+}
+
+}  // namespace
+
+std::variant<serve_command, finished> parse_command_line(int argc, const char* const* argv,
+                                                         std::ostream& out, std::ostream& err) {
+  parser p;
+  try {
+    p.app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // CLI11 prints help and version, or the error and where to find help.
+    const bool good = p.app.exit(error, out, err) == 0;
+    return finished{good ? exit_clean : exit_usage};
+  }
+  if (p.check->parsed()) return finished{run_check(p.file, out, err)};
+  return read_serve(p, err);
+}
+
+}  // namespace fairlead::service

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <variant>
+
+#include "service/settings.hpp"
+
+/// The program's arguments. The command line wins over the file, the file over the defaults.
+namespace fairlead::service {
+
+inline constexpr int exit_clean = 0, exit_failure = 1, exit_usage = 2;
+
+/// `fairlead serve`, with everything read and checked.
+struct serve_command {
+  settings values;
+};
+/// Everything is said and done already: `--help`, `--version`, `check-config`, or an error.
+struct finished {
+  int exit_code = exit_clean;
+};
+
+/// Reads the arguments and the file that they name; writes help and answers to `out`, errors to `err`.
+[[nodiscard]] std::variant<serve_command, finished>
+parse_command_line(int argc, const char* const* argv, std::ostream& out, std::ostream& err);
+
+}  // namespace fairlead::service

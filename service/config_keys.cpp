@@ -1,0 +1,170 @@
+#include "service/config_keys.hpp"
+
+#include <sstream>
+#include <type_traits>
+
+#include <fmt/format.h>
+
+#include "service/options.hpp"
+#include "service/text.hpp"
+
+namespace fairlead::service {
+namespace {
+
+using std::chrono::milliseconds;
+using text_setter = std::string (*)(settings&, std::string_view);
+
+std::string type_name(const toml::node& node) {
+  std::ostringstream out;
+  out << node.type();
+  const auto name = out.str();
+  return (name.find_first_of("aeiou") == 0 ? "an " : "a ") + name;
+}
+
+std::string read_text(settings& s, const toml::node& node, text_setter set) {
+  const auto* text = node.as_string();
+  return text ? set(s, text->get()) : fmt::format("{}; give a string", type_name(node));
+}
+
+template <class Number>
+std::string read_number(Number& out, const toml::node& node, std::uint64_t least,
+                        std::uint64_t most) {
+  const auto* given = node.as_integer();
+  if (!given)
+    return fmt::format("{}; give a whole number from {} to {}", type_name(node), least, most);
+  const auto n = given->get();
+  if (n < 0 || static_cast<std::uint64_t>(n) < least || static_cast<std::uint64_t>(n) > most) {
+    return fmt::format("{} is out of range; give a whole number from {} to {}", n, least, most);
+  }
+  out = static_cast<Number>(n);
+  return {};
+}
+
+std::string read_duration(milliseconds& out, const toml::node& node, milliseconds least,
+                          milliseconds most) {
+  const auto* given = node.as_string();
+  if (!given) return fmt::format("{}; give {}, in quotes", type_name(node), duration_form);
+  const auto duration = parse_duration(given->get());
+  if (!duration)
+    return fmt::format("{} is no duration; give {}", in_quotes(given->get()), duration_form);
+  if (*duration < least || *duration > most) {
+    return fmt::format("{} is out of range; give {} to {}", in_quotes(given->get()),
+                       in_words(least), in_words(most));
+  }
+  out = *duration;
+  return {};
+}
+
+std::string show_duration(milliseconds d) {
+  return d.count() % 1000 == 0 ? fmt::format("\"{}s\"", d.count() / 1000)
+                               : fmt::format("\"{}ms\"", d.count());
+}
+
+template <class Value>
+std::string show_value(const Value& value) {
+  if constexpr (std::is_same_v<Value, milliseconds>) {
+    return show_duration(value);
+  } else if constexpr (std::is_integral_v<Value>) {
+    return fmt::format("{}", value);
+  } else {
+    return in_quotes(value);
+  }
+}
+
+config_key text_key(std::string section, std::string name, std::string about, text_setter set,
+                    std::function<std::string(const settings&)> show) {
+  return {std::move(section), std::move(name), std::move(about),
+          [set](settings& s, const toml::node& node) { return read_text(s, node, set); },
+          [show = std::move(show)](const settings& s) { return in_quotes(show(s)); }};
+}
+
+config_key limit_key(std::string_view wanted, std::string_view about) {
+  // Found again by name at each use: a member pointer would need a variant over the members' types.
+  auto read = [wanted](settings& s, const toml::node& node) {
+    std::string wrong;
+    for_each_limit(s.server.limits, [&](std::string_view name, auto& value, auto least, auto most,
+                                        std::string_view) {
+      if (name != wanted) return;
+      if constexpr (std::is_same_v<std::decay_t<decltype(value)>, milliseconds>) {
+        wrong = read_duration(value, node, least, most);
+      } else {
+        wrong = read_number(value, node, least, most);
+      }
+    });
+    return wrong;
+  };
+  auto show = [wanted](const settings& s) {
+    std::string text;
+    for_each_limit(s.server.limits,
+                   [&](std::string_view name, const auto& value, auto, auto, std::string_view) {
+                     if (name == wanted) text = show_value(value);
+                   });
+    return text;
+  };
+  return {"limits", std::string{wanted}, std::string{about}, read, show};
+}
+
+void add_listen(std::vector<config_key>& keys) {
+  keys.push_back(text_key("listen", "address", "where clients connect; port 0 picks a free one",
+                          &set_listen, [](const settings& s) { return s.server.listen; }));
+  keys.push_back(text_key("listen", "path", "where WebSocket upgrades are accepted", &set_path,
+                          [](const settings& s) { return s.server.path; }));
+  keys.push_back({"listen", "threads", "event loops; 0: one per core",
+                  [](settings& s, const toml::node& n) {
+                    return read_number(s.server.threads, n, 0, most_threads);
+                  },
+                  [](const settings& s) { return show_value(s.server.threads); }});
+  keys.push_back(text_key(
+      "listen", "plain", "a client's message goes to all (broadcast), back (echo), nowhere (off)",
+      &set_plain, [](const settings& s) { return std::string{to_string(s.plain)}; }));
+  keys.push_back(text_key("listen", "user_header",
+                          "header field by which a trusted proxy names the user; empty: none",
+                          &set_user_header, [](const settings& s) { return s.user_header; }));
+}
+
+void add_internal(std::vector<config_key>& keys) {
+  keys.push_back(text_key("internal", "address",
+                          "debug and API; \"off\" for none; not loopback only with a token",
+                          &set_internal, [](const settings& s) { return s.server.internal; }));
+  keys.push_back(text_key("internal", "token",
+                          "if set, asked for as \"Authorization: Bearer <token>\"", &set_token,
+                          [](const settings& s) { return s.server.internal_token; }));
+  keys.push_back(text_key(
+      "internal", "token_file", "the same, from the first line of a file",
+      [](settings& s, std::string_view path) { return set_token_file(s, std::string{path}); },
+      [](const settings&) { return std::string{}; }));
+}
+
+void add_log_and_drain(std::vector<config_key>& keys) {
+  keys.push_back(text_key("log", "level", "debug, info, warning or error", &set_log_level,
+                          [](const settings& s) { return std::string{to_string(s.log_level)}; }));
+  keys.push_back(text_key("log", "format", "human or json", &set_log_format,
+                          [](const settings& s) { return std::string{to_string(s.format)}; }));
+  keys.push_back(text_key(
+      "drain", "timeout", "after SIGTERM, how long clients may take to close before they are cut",
+      &set_drain_timeout, [](const settings& s) { return show_duration(s.drain_timeout); }));
+  keys.back().show = [](const settings& s) {
+    return show_duration(s.drain_timeout);
+  };  // quoted already
+}
+
+std::vector<config_key> all_keys() {
+  std::vector<config_key> keys;
+  add_listen(keys);
+  add_internal(keys);
+  limits defaults;
+  for_each_limit(defaults, [&](std::string_view name, auto&, auto, auto, std::string_view about) {
+    keys.push_back(limit_key(name, about));
+  });
+  add_log_and_drain(keys);
+  return keys;
+}
+
+}  // namespace
+
+const std::vector<config_key>& config_keys() {
+  static const auto keys = all_keys();
+  return keys;
+}
+
+}  // namespace fairlead::service

@@ -1,0 +1,117 @@
+#include "service/explanation.hpp"
+
+#include <fmt/format.h>
+
+#include "service/text.hpp"
+
+namespace fairlead::service {
+namespace {
+
+using protocol::close_attempt;
+using protocol::closed_record;
+using protocol::connection_snapshot;
+using protocol::connection_state;
+
+std::string_view who(initiator by) noexcept {
+  switch (by) {
+  case initiator::application: return "the application";
+  case initiator::peer: return "the peer";
+  case initiator::violation: return "a protocol violation of the peer's";
+  case initiator::error: return "an error in a handler of ours";
+  case initiator::limit: return "a limit of ours";
+  case initiator::shutdown: return "the server's shutdown";
+  case initiator::transport: return "the transport";
+  }
+  return "something unknown";
+}
+
+std::string code_and_reason(close_code code, std::string_view reason) {
+  auto text = fmt::format("{} ({})", static_cast<unsigned>(code), meaning(code));
+  if (!reason.empty()) text += ' ' + in_quotes(reason);
+  return text;
+}
+
+std::string queue_in_words(const connection_snapshot& c) {
+  if (c.queued_messages == 0) return "nothing is queued";
+  const auto queued =
+      fmt::format("{} message{} ({}) queued", c.queued_messages, c.queued_messages == 1 ? "" : "s",
+                  bytes_in_words(c.queued_bytes));
+  if (c.wire_bytes == 0) return queued + ", none of it waiting for the kernel yet";
+  return fmt::format(
+      "{}, {} of it waiting for the kernel: the client reads more slowly than it is sent to",
+      queued, bytes_in_words(c.wire_bytes));
+}
+
+std::string asked_in_words(const connection_snapshot& c) {
+  if (!c.last_close) return "nobody asked for it on record";
+  return fmt::format("{} asked with {}", who(c.last_close->by),
+                     code_and_reason(c.last_close->code, c.last_close->reason));
+}
+
+std::string closing_in_words(const connection_snapshot& c) {
+  const bool peer_first = c.last_close && c.last_close->by == initiator::peer;
+  std::string waits =
+      peer_first ? "our answering Close is on its way" : "waiting for the peer's Close";
+  if (c.wire_bytes > 0) waits = fmt::format("{} still go out first", bytes_in_words(c.wire_bytes));
+  return fmt::format("closing for {}: {}; {}; aborted when the close time-out passes",
+                     in_words(c.in_state), asked_in_words(c), waits);
+}
+
+}  // namespace
+
+std::string_view meaning(close_code code) noexcept {
+  switch (static_cast<unsigned>(code)) {
+  case 1000: return "normal";
+  case 1001: return "going away";
+  case 1002: return "protocol error";
+  case 1003: return "unsupported data";
+  case 1005: return "no status in the Close frame";
+  case 1006: return "no Close frame";
+  case 1007: return "invalid payload";
+  case 1008: return "policy violation";
+  case 1009: return "message too big";
+  case 1010: return "extension required";
+  case 1011: return "internal error";
+  case 1012: return "service restart";
+  case 1013: return "try again later";
+  case 1014: return "bad gateway";
+  case 1015: return "TLS handshake failed";
+  case 3008: return "slow consumer";
+  default: break;
+  }
+  const auto n = static_cast<unsigned>(code);
+  if (n >= 3000 && n < 4000) return "registered application code";
+  if (n >= 4000 && n < 5000) return "private application code";
+  return "unassigned";
+}
+
+std::string explain(const connection_snapshot& c) {
+  switch (c.state) {
+  case connection_state::connecting:
+    return fmt::format(
+        "connecting for {}: the upgrade request was accepted, its 101 response is not out yet",
+        in_words(c.in_state));
+  case connection_state::accepted:
+    return fmt::format("accepted for {}: the handshake is complete, its registration is not",
+                       in_words(c.in_state));
+  case connection_state::open:
+    return fmt::format("open for {}: {}", in_words(c.in_state), queue_in_words(c));
+  case connection_state::closing: return closing_in_words(c);
+  case connection_state::closed:
+    return fmt::format("closed {} ago: {}", in_words(c.in_state), asked_in_words(c));
+  case connection_state::failed:
+    return fmt::format("failed {} ago: it ended without a complete closing handshake; {}",
+                       in_words(c.in_state), asked_in_words(c));
+  }
+  return "in an unknown state";
+}
+
+std::string explain(const closed_record& r) {
+  const auto lasted = std::chrono::duration_cast<std::chrono::milliseconds>(r.ended - r.began);
+  return fmt::format("{} ended it after {} with {}; {}", who(r.info.by), in_words(lasted),
+                     code_and_reason(r.info.code, r.info.reason),
+                     r.info.clean ? "both Close frames were exchanged"
+                                  : "the closing handshake was not completed");
+}
+
+}  // namespace fairlead::service

@@ -1,0 +1,259 @@
+#include "service/internal_api.hpp"
+
+#include <array>
+
+#include <boost/json/array.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <fairlead/version.hpp>
+
+#include "service/api_request.hpp"
+#include "service/debug_query.hpp"
+#include "service/http_answer.hpp"
+#include "service/request_guard.hpp"
+#include "service/snapshot_json.hpp"
+#include "service/text.hpp"
+
+namespace fairlead::service {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::string_view one_prefix = "/debug/connections/";
+
+protocol::wall_time now() { return std::chrono::system_clock::now(); }
+
+/// The pattern's placeholder stands for one segment that is not empty.
+bool matches(std::string_view pattern, std::string_view path) noexcept {
+  const auto placeholder = pattern.find('<');
+  if (placeholder == std::string_view::npos) return pattern == path;
+  return path.size() > placeholder && path.starts_with(pattern.substr(0, placeholder)) &&
+         path.find('/', placeholder) == std::string_view::npos;
+}
+
+bool allows(std::string_view route_method, std::string_view method) noexcept {
+  return route_method == method || (route_method == "GET" && method == "HEAD");
+}
+
+}  // namespace
+
+json::object status_json(const server_status& s, protocol::wall_time at) {
+  json::object out;
+  out["status"] = s.draining ? "draining" : "ok";
+  out["version"] = version();
+  out["started"] = rfc3339(s.started);
+  out["uptime_s"] = std::chrono::duration_cast<std::chrono::seconds>(at - s.started).count();
+  out["listen"] = s.listen;
+  out["internal"] = s.internal;
+  out["loops"] = s.loops;
+  out["connections"] = s.connections;
+  out["sockets"] = s.sockets;
+  return out;
+}
+
+internal_api::internal_api(internal_api_options o)
+    : options_(std::move(o)), desk_(std::make_shared<reply_desk>(options_.loop)) {}
+
+std::span<const internal_api::route> internal_api::routes() noexcept {
+  static constexpr std::array<route, 9> all{{
+      {"GET", "/", "this list", &internal_api::index},
+      {"GET", "/health", "whether the server serves or drains; needs no token",
+       &internal_api::health},
+      {"GET", "/debug/tree",
+       "the supervision tree: mailboxes, connections by state and lag of each loop",
+       &internal_api::tree},
+      {"GET", "/debug/connections",
+       "the connections; ?state=&user=&sort=&limit=&cursor=", &internal_api::connections},
+      {"GET", "/debug/connections/<id>",
+       "one connection: why it is in its state, queue, outcomes, last 32 events",
+       &internal_api::one_connection},
+      {"GET", "/debug/closed",
+       "the last 1,000 that ended and why, newest first; ?limit=", &internal_api::closed},
+      {"POST", "/api/send",
+       R"({"client"|"user": ..., "data": ...}: send to one connection or one user)",
+       &internal_api::send},
+      {"POST", "/api/send_all",
+       R"({"data": ..., "except": ["c0-1", ...]}: send to every connection)",
+       &internal_api::send_all},
+      {"POST", "/api/disconnect",
+       R"({"client"|"user": ..., "disconnect": {"code": 1000, "reason": "..."}}: close one connection or one user's)",
+       &internal_api::disconnect},
+  }};
+  return all;
+}
+
+void internal_api::handle(const net::http_request& request, net::respond respond) {
+  if (request.path != "/health") {
+    if (auto refusal = refuse_request(request, options_.token)) return respond(std::move(*refusal));
+  }
+  std::string allowed;
+  for (const auto& r : routes()) {
+    if (!matches(r.path, request.path)) continue;
+    if (allows(r.method, request.method)) return (this->*r.run)(request, std::move(respond));
+    allowed = r.method == "GET" ? "GET, HEAD" : r.method;
+  }
+  if (!allowed.empty())
+    return respond(method_not_allowed(request.method, request.path, std::move(allowed)));
+
+  std::vector<std::string_view> paths;
+  for (const auto& r : routes()) paths.push_back(r.path);
+  respond(
+      error_answer(404, fmt::format("there is nothing at {}{}; GET / lists what there is",
+                                    in_quotes(request.path), did_you_mean(request.path, paths))));
+}
+
+std::optional<net::http_response> internal_api::upgrade(std::size_t, const upgrade_request&,
+                                                        const take_link&) {
+  return error_answer(
+      404, "the internal listener takes no WebSocket connections; connect to the public listener");
+}
+
+void internal_api::index(const net::http_request&, net::respond respond) {
+  json::array endpoints;
+  for (const auto& r : routes()) {
+    endpoints.push_back(json::object{{"method", r.method}, {"path", r.path}, {"about", r.about}});
+  }
+  respond(json_answer(
+      {{"server", status_json(options_.status(), now())}, {"endpoints", std::move(endpoints)}}));
+}
+
+void internal_api::health(const net::http_request&, net::respond respond) {
+  const auto status = options_.status();
+  respond(json_answer(
+      {{"status", status.draining ? "draining" : "ok"}, {"connections", status.connections}},
+      status.draining ? 503 : 200));
+}
+
+void internal_api::tree(const net::http_request&, net::respond respond) {
+  options_.backbone->take_tree(options_.snapshot_timeout, [respond, status = options_.status()](
+                                                              const actors::tree_snapshot& tree) {
+    const auto at = now();
+    auto body = tree_json(tree, at);
+    body["server"] = status_json(status, at);
+    respond(json_answer(body));
+  });
+}
+
+void internal_api::connections(const net::http_request& request, net::respond respond) {
+  auto query = parse_connections_query(request.query);
+  if (!query) return respond(bad_request(query.error()));
+  options_.backbone->take_connections(
+      options_.snapshot_timeout,
+      [respond, query = std::move(*query)](actors::connections_snapshot all) {
+        const auto at = now();
+        const auto page = choose(std::move(all.connections), query, at);
+        respond(json_answer(page_json(page, all, at)));
+      });
+}
+
+void internal_api::one_connection(const net::http_request& request, net::respond respond) {
+  const auto text = std::string_view{request.path}.substr(one_prefix.size());
+  const auto id = parse_connection_id(text);
+  if (!id) {
+    return respond(
+        bad_request({"id", fmt::format("{} is no connection id; give one such as \"c0-17\", from "
+                                       "/debug/connections",
+                                       in_quotes(text))}));
+  }
+  options_.backbone->take_connection(
+      *id, options_.snapshot_timeout,
+      [respond, id = *id](const actors::backbone::one_snapshot& one) {
+        if (!one.found) {
+          return respond(error_answer(
+              404, fmt::format("there is no connection {}; see /debug/closed for how those "
+                               "that were ended",
+                               to_string(id))));
+        }
+        if (!one.answered) {
+          return respond(json_answer(
+              {{"error", "the connection's actor did not answer in time: its loop is busy or "
+                         "stuck; see loop_lag_us in /debug/tree"},
+               {"unanswered", json::array{json_text(to_string(id))}}},
+              504));
+        }
+        respond(json_answer(connection_json(one.snapshot, now())));
+      });
+}
+
+void internal_api::closed(const net::http_request& request, net::respond respond) {
+  const auto limit = parse_closed_query(request.query);
+  if (!limit) return respond(bad_request(limit.error()));
+  options_.backbone->take_closed(
+      options_.snapshot_timeout,
+      [respond, limit = *limit](const std::vector<protocol::closed_record>& records) {
+        json::array rows;
+        for (const auto& r : records) {
+          if (rows.size() == limit) break;
+          rows.push_back(closed_json(r));
+        }
+        json::object body;
+        body["taken_at"] = rfc3339(now());
+        body["kept"] = records.size();
+        body["returned"] = rows.size();
+        body["closed"] = std::move(rows);
+        respond(json_answer(body));
+      });
+}
+
+std::function<void(json::object)> internal_api::result_to(net::respond respond) {
+  json::object pending;
+  pending["result"] = outcome_json("pending");
+  pending["note"] = fmt::format(
+      "it is queued and was not settled within {}: a client reads slowly or not at all; "
+      "see queued_messages in /debug/connections",
+      in_words(options_.outcome_timeout));
+  auto answer =
+      desk_->open(std::move(respond), options_.outcome_timeout, json_answer(pending, 202));
+  return [answer = std::move(answer)](json::object result) {
+    answer(json_answer({{"result", std::move(result)}}));
+  };
+}
+
+void internal_api::send(const net::http_request& request, net::respond respond) {
+  auto wanted = parse_send(request.body);
+  if (!wanted) return respond(bad_request(wanted.error()));
+  auto result = result_to(std::move(respond));
+  if (const auto* id = std::get_if<connection_id>(&wanted->to)) {
+    options_.backbone->send(*id, std::move(wanted->data),
+                            [result](send_result r) { result(outcome_json(to_string(r))); });
+  } else {
+    options_.backbone->send_to_user(
+        std::get<std::string>(std::move(wanted->to)), std::move(wanted->data),
+        [result](const broadcast_summary& s) { result(outcomes_json(s)); });
+  }
+}
+
+void internal_api::send_all(const net::http_request& request, net::respond respond) {
+  auto wanted = parse_send_all(request.body);
+  if (!wanted) return respond(bad_request(wanted.error()));
+  options_.backbone->broadcast(std::move(wanted->data), std::move(wanted->except),
+                               [result = result_to(std::move(respond))](
+                                   const broadcast_summary& s) { result(outcomes_json(s)); });
+}
+
+void internal_api::disconnect(const net::http_request& request, net::respond respond) {
+  auto wanted = parse_disconnect(request.body);
+  if (!wanted) return respond(bad_request(wanted.error()));
+  const auto* id = std::get_if<connection_id>(&wanted->whom);
+  if (options_.logger) {
+    (*options_.logger)(
+        severity::info, "api.disconnect",
+        {{"by", std::string_view{request.peer}},
+         {id ? "id" : "user", id ? to_string(*id) : std::get<std::string>(wanted->whom)},
+         {"code", std::uint64_t{static_cast<std::uint16_t>(wanted->code)}},
+         {"reason", std::string_view{wanted->reason}}});
+  }
+  auto result = result_to(std::move(respond));
+  if (id) {
+    options_.backbone->remove(*id, wanted->code, std::move(wanted->reason),
+                              [result](close_result r) { result(outcome_json(to_string(r))); });
+  } else {
+    options_.backbone->close_user(std::get<std::string>(std::move(wanted->whom)), wanted->code,
+                                  std::move(wanted->reason), [result](std::size_t n) {
+                                    result({{"initiated", n}});
+                                  });
+  }
+}
+
+}  // namespace fairlead::service

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <fairlead/log.hpp>
+
+#include "actors/backbone.hpp"
+#include "net/http.hpp"
+#include "service/reply_desk.hpp"
+#include "service/server_status.hpp"
+
+namespace fairlead::service {
+
+struct internal_api_options {
+  actors::backbone* backbone = nullptr;        ///< outlives the listener that serves this
+  std::shared_ptr<protocol::event_loop> loop;  ///< where requests arrive
+  std::string token;                           ///< empty: none is asked for
+  std::shared_ptr<log> logger;                 ///< null: silent
+  std::function<server_status()> status;
+  std::chrono::milliseconds snapshot_timeout{1'000};  ///< after it an actor is listed as unanswered
+  std::chrono::milliseconds outcome_timeout{
+      5'000};  ///< after it a send that is still queued is answered with 202
+};
+
+/// The internal listener's endpoints: /debug for people, /api for other services. See `GET /` for the list.
+class internal_api final : public net::http_service {
+ public:
+  explicit internal_api(internal_api_options);
+
+  void handle(const net::http_request&, net::respond) override;
+  std::optional<net::http_response> upgrade(std::size_t loop, const upgrade_request&,
+                                            const take_link&) override;
+
+ private:
+  struct route {
+    std::string_view method, path, about;
+    void (internal_api::*run)(const net::http_request&, net::respond);
+  };
+  [[nodiscard]] static std::span<const route> routes() noexcept;
+
+  void index(const net::http_request&, net::respond);
+  void health(const net::http_request&, net::respond);
+  void tree(const net::http_request&, net::respond);
+  void connections(const net::http_request&, net::respond);
+  void one_connection(const net::http_request&, net::respond);
+  void closed(const net::http_request&, net::respond);
+  void send(const net::http_request&, net::respond);
+  void send_all(const net::http_request&, net::respond);
+  void disconnect(const net::http_request&, net::respond);
+
+  /// Answers with `{"result": ...}`, or with 202 and `pending` if the outcome takes too long.
+  [[nodiscard]] std::function<void(boost::json::object)> result_to(net::respond);
+
+  internal_api_options options_;
+  std::shared_ptr<reply_desk> desk_;
+};
+
+}  // namespace fairlead::service

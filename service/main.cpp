@@ -1,0 +1,18 @@
+#include <exception>
+#include <iostream>
+#include <variant>
+
+#include "service/command_line.hpp"
+#include "service/serve.hpp"
+
+int main(int argc, char** argv) {
+  using namespace fairlead::service;
+  try {
+    auto command = parse_command_line(argc, argv, std::cout, std::cerr);
+    if (const auto* done = std::get_if<finished>(&command)) return done->exit_code;
+    return serve(std::move(std::get<serve_command>(command).values), std::cout);
+  } catch (const std::exception& error) {
+    std::cerr << "fairlead: " << error.what() << '\n';
+    return exit_failure;
+  }
+}

@@ -1,0 +1,93 @@
+#include "service/options.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "service/address.hpp"
+#include "service/text.hpp"
+
+namespace fairlead::service {
+namespace {
+
+void check_addresses(const server_options& o, problems& found) {
+  if (!parse_address(o.listen)) {
+    found.push_back(
+        {"listen", fmt::format("{} is no address; give {}", in_quotes(o.listen), address_form)});
+  }
+  if (o.internal.empty()) return;
+  const auto internal = parse_address(o.internal);
+  if (!internal) {
+    found.push_back(
+        {"internal", fmt::format("{} is no address; give {}, or nothing for no internal listener",
+                                 in_quotes(o.internal), address_form)});
+  } else if (!is_loopback(*internal) && o.internal_token.empty()) {
+    found.push_back(
+        {"internal",
+         fmt::format("{} can be reached from other machines, and who reaches it can read and "
+                     "close every connection; set internal_token, or listen on 127.0.0.1",
+                     in_quotes(o.internal))});
+  }
+}
+
+void check_limits(const limits& l, problems& found) {
+  for_each_limit(
+      l, [&](std::string_view name, const auto& value, auto least, auto most, std::string_view) {
+        using shown = decltype(least);
+        const auto given = static_cast<shown>(value);
+        if (given >= least && given <= most) return;
+        const auto where = fmt::format("limits.{}", name);
+        if constexpr (std::is_same_v<shown, std::uint64_t>) {
+          found.push_back(
+              {where, fmt::format("{} is out of range; give {} to {}", given, least, most)});
+        } else {
+          found.push_back({where, fmt::format("{} ms is out of range; give {} to {} ms",
+                                              given.count(), least.count(), most.count())});
+        }
+      });
+}
+
+}  // namespace
+
+std::string_view path_problem(std::string_view path) noexcept {
+  if (!path.starts_with('/')) return R"(a path begins with "/", such as "/ws")";
+  if (path == "/health")
+    return R"("/health" is taken by the health check; choose another path, such as "/ws")";
+  const auto plain = [](unsigned char c) { return c > 0x20 && c < 0x7F && c != '?' && c != '#'; };
+  if (!std::all_of(path.begin(), path.end(), plain)) {
+    return R"(a path has printable ASCII characters without spaces, "?" or "#", such as "/ws")";
+  }
+  return {};
+}
+
+std::string_view token_problem(std::string_view token) noexcept {
+  // What an Authorization header field can carry unquoted (RFC 6750 2.1).
+  const auto usable = [](unsigned char c) { return c > 0x20 && c < 0x7F; };
+  if (std::all_of(token.begin(), token.end(), usable)) return {};
+  return "a token has printable ASCII characters without spaces";
+}
+
+problems check(const server_options& o) {
+  problems found;
+  check_addresses(o, found);
+  if (const auto what = token_problem(o.internal_token); !what.empty()) {
+    found.push_back(
+        {"internal_token", std::string{what}});  // never the token itself: errors get logged
+  }
+  if (const auto what = path_problem(o.path); !what.empty()) {
+    found.push_back({"path", fmt::format("{}: {}", in_quotes(o.path), what)});
+  }
+  if (o.threads > most_threads) {
+    found.push_back(
+        {"threads", fmt::format("{} is out of range; give 1 to {}, or 0 for one per core",
+                                o.threads, most_threads)});
+  }
+  check_limits(o.limits, found);
+  if (o.user_linger < std::chrono::milliseconds{0}) {
+    found.push_back(
+        {"user_linger", fmt::format("{} ms is negative; give 0 or more", o.user_linger.count())});
+  }
+  return found;
+}
+
+}  // namespace fairlead::service

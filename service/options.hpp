@@ -1,0 +1,63 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <string_view>
+
+#include <fairlead/limits.hpp>
+#include <fairlead/server.hpp>
+
+#include "service/problem.hpp"
+
+namespace fairlead::service {
+
+/// Every limit with its name and the values it may have: `visit(name, value, least, most, about)`. Sizes and counts are
+/// unsigned, times are milliseconds. The one list behind option checks, the configuration file and its help.
+template <class Limits, class Visitor>
+void for_each_limit(Limits& l, Visitor&& visit) {
+  using std::uint64_t;
+  using std::chrono::hours;
+  using std::chrono::milliseconds;
+  // `account` packs a connection's queue into one word: 24 bits of messages, 40 of bytes.
+  constexpr uint64_t most_messages = (uint64_t{1} << 24) - 1;
+  constexpr uint64_t most_bytes = (uint64_t{1} << 40) - 1;
+  constexpr uint64_t one_message = (uint64_t{1} << 32) - 16;  // with its frame header in 32 bits
+  constexpr uint64_t any = uint64_t{1} << 48;
+  visit("max_message_size", l.max_message_size, uint64_t{1}, one_message,
+        "bytes a client may send in one message; past it the connection is closed with 1009");
+  visit("max_send_size", l.max_send_size, uint64_t{1}, one_message,
+        "bytes of one message to a client; past it the send is refused: too_large");
+  visit("max_queued_messages", l.max_queued_messages, uint64_t{1}, most_messages,
+        "messages that may wait for one client; past it sends are refused: overflow");
+  visit("max_queued_bytes", l.max_queued_bytes, uint64_t{1}, most_bytes,
+        "bytes that may wait for one client; past it sends are refused: overflow");
+  visit("max_unhandled_messages", l.max_unhandled_messages, uint64_t{1}, most_messages,
+        "messages of one client that may wait for a handler; past it its socket is not read");
+  visit("max_pending_broadcasts", l.max_pending_broadcasts, uint64_t{1}, any,
+        "broadcasts accepted and not yet fanned out, whole server");
+  visit("max_pending_broadcast_bytes", l.max_pending_broadcast_bytes, uint64_t{1}, any,
+        "their bytes, whole server");
+  visit("max_header_size", l.max_header_size, uint64_t{256}, uint64_t{1} << 20,
+        "bytes of a request line and header; past it 431");
+  visit("max_header_count", l.max_header_count, uint64_t{8}, uint64_t{1} << 16,
+        "header fields of a request; past it 431");
+  visit("max_connections", l.max_connections, uint64_t{1}, uint64_t{1} << 24,
+        "sockets in total; past it 503");
+  visit("handshake_timeout", l.handshake_timeout, milliseconds{1}, milliseconds{hours{24}},
+        "from accept to a complete upgrade request; past it 408");
+  visit("close_timeout", l.close_timeout, milliseconds{1}, milliseconds{hours{24}},
+        "from our Close frame to the end of the closing handshake; past it the socket is aborted");
+}
+
+/// How many event loops a server may have.
+inline constexpr unsigned most_threads = 1024;
+
+/// What of one option cannot be used; empty if nothing.
+[[nodiscard]] std::string_view path_problem(std::string_view path) noexcept;
+[[nodiscard]] std::string_view token_problem(std::string_view token) noexcept;
+
+/// Everything that is wrong with these options, by option.
+[[nodiscard]] problems check(const server_options&);
+
+}  // namespace fairlead::service

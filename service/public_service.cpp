@@ -1,0 +1,93 @@
+#include "service/public_service.hpp"
+
+#include <fmt/format.h>
+
+#include "service/http_answer.hpp"
+#include "service/text.hpp"
+
+namespace fairlead::service {
+namespace {
+
+net::http_response health(bool draining) {
+  // A load balancer takes 503 as the sign to send no one here any more.
+  return json_answer({{"status", draining ? "draining" : "ok"}}, draining ? 503 : 200);
+}
+
+net::http_response upgrade_required(std::string_view path) {
+  auto answer = error_answer(
+      426,
+      fmt::format("{} speaks WebSocket; connect with a WebSocket client (ws://...{})", path, path));
+  answer.headers.emplace_back("Upgrade", "websocket");  // RFC 9110 15.5.22
+  answer.headers.emplace_back("Connection", "Upgrade");
+  return answer;
+}
+
+net::http_response refusal(const refuse& no) {
+  const bool sane = no.status >= 400 && no.status <= 599;
+  return error_answer(sane ? no.status : 500, no.reason);
+}
+
+}  // namespace
+
+void public_service::handle(const net::http_request& request, net::respond respond) {
+  const bool is_health = request.path == "/health";
+  if (!is_health && request.path != options_.path) {
+    return respond(error_answer(
+        404, fmt::format("there is nothing at {}; WebSocket is at {}, health at /health",
+                         in_quotes(request.path), options_.path)));
+  }
+  if (request.method != "GET" && !(is_health && request.method == "HEAD")) {
+    return respond(
+        method_not_allowed(request.method, request.path, is_health ? "GET, HEAD" : "GET"));
+  }
+  respond(is_health ? health(options_.draining()) : upgrade_required(options_.path));
+}
+
+admission public_service::admit_or_refuse(const upgrade_request& request) const {
+  if (!options_.on_upgrade) return admit{};
+  std::string what = "not a std::exception";
+  try {
+    return options_.on_upgrade(request);
+  } catch (const std::exception& error) {
+    what = error.what();
+  } catch (...) {
+  }
+  if (options_.logger) {
+    (*options_.logger)(
+        severity::error, "upgrade.hook_threw",
+        {{"peer", request.peer}, {"target", request.target}, {"what", std::string_view{what}}});
+  }
+  return refuse{.status = 500, .reason = "the server could not decide on this request"};
+}
+
+std::optional<net::http_response>
+public_service::upgrade(std::size_t loop, const upgrade_request& request, const take_link& take) {
+  if (request.path != options_.path) {
+    return error_answer(404, fmt::format("there is no WebSocket at {}; connect to {}",
+                                         in_quotes(request.path), options_.path));
+  }
+  if (options_.draining()) {
+    auto answer = error_answer(503, "the server is shutting down; connect again in a moment");
+    answer.headers.emplace_back("Retry-After", "1");
+    return answer;
+  }
+  auto decision = admit_or_refuse(request);
+  if (const auto* no = std::get_if<refuse>(&decision)) {
+    if (options_.logger) {
+      (*options_.logger)(severity::info, "upgrade.refused",
+                         {{"peer", request.peer},
+                          {"target", request.target},
+                          {"status", std::uint64_t{no->status}},
+                          {"reason", std::string_view{no->reason}}});
+    }
+    return refusal(*no);
+  }
+  // Once the link is taken there is no way back to HTTP. A shutdown that begins here drops it.
+  static_cast<void>(options_.backbone->connect(loop, take(),
+                                               {.peer = std::string{request.peer},
+                                                .user = std::move(std::get<admit>(decision).user),
+                                                .target = std::string{request.target}}));
+  return {};
+}
+
+}  // namespace fairlead::service

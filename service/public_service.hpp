@@ -1,0 +1,40 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <fairlead/log.hpp>
+#include <fairlead/server.hpp>
+
+#include "actors/backbone.hpp"
+#include "net/http.hpp"
+
+namespace fairlead::service {
+
+struct public_service_options {
+  actors::backbone* backbone = nullptr;  ///< outlives the listener that serves this
+  std::string path;                      ///< where WebSocket upgrades are accepted
+  std::function<admission(const upgrade_request&)> on_upgrade;  ///< may be empty
+  std::shared_ptr<log> logger;                                  ///< null: silent
+  std::function<bool()> draining;                               ///< whether a shutdown has begun
+};
+
+/// The public listener: the WebSocket path and /health, nothing else.
+class public_service final : public net::http_service {
+ public:
+  explicit public_service(public_service_options o) : options_(std::move(o)) {}
+
+  void handle(const net::http_request&, net::respond) override;
+  std::optional<net::http_response> upgrade(std::size_t loop, const upgrade_request&,
+                                            const take_link&) override;
+
+ private:
+  /// The hook's answer; one that throws is a refusal with 500, and logged.
+  [[nodiscard]] admission admit_or_refuse(const upgrade_request&) const;
+
+  public_service_options options_;
+};
+
+}  // namespace fairlead::service

@@ -1,0 +1,92 @@
+#include <algorithm>
+#include <cctype>
+#include <stdexcept>
+#include <utility>
+
+#include <fairlead/server.hpp>
+
+#include "service/server_impl.hpp"
+
+namespace fairlead {
+namespace {
+
+bool same_field_name(std::string_view a, std::string_view b) noexcept {
+  const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+}  // namespace
+
+std::string_view upgrade_request::header(std::string_view name) const noexcept {
+  for (const auto& [field, value] : headers) {
+    if (same_field_name(field, name)) return value;
+  }
+  return {};
+}
+
+server::server() noexcept = default;
+server::server(server_options options) { start(std::move(options)); }
+server::~server() = default;
+server::server(server&&) noexcept = default;
+server& server::operator=(server&&) noexcept = default;
+
+void server::start(server_options options) {
+  if (impl_) throw std::logic_error{"fairlead::server::start: it was started already"};
+  impl_ = std::make_unique<impl>(std::move(options));
+  try {
+    impl_->serve();  // only now: a handler may use this server from the first connection on
+  } catch (...) {
+    impl_.reset();
+    throw;
+  }
+}
+
+std::string server::address() const { return impl_ ? impl_->address() : std::string{}; }
+std::string server::internal_address() const {
+  return impl_ ? impl_->internal_address() : std::string{};
+}
+
+bool server::broadcast(message m, std::vector<connection_id> except) {
+  return impl_ && impl_->backbone().broadcast(std::move(m), std::move(except));
+}
+
+void server::broadcast(message m, std::vector<connection_id> except, broadcast_callback done) {
+  if (impl_) return impl_->backbone().broadcast(std::move(m), std::move(except), std::move(done));
+  if (done) done({});
+}
+
+void server::send_to_user(std::string user, message m, broadcast_callback done) {
+  if (impl_) return impl_->backbone().send_to_user(std::move(user), std::move(m), std::move(done));
+  broadcast_summary nobody;
+  nobody.add(send_result::no_such_connection);
+  if (done) done(nobody);
+}
+
+void server::close_user(std::string user, close_code code, std::string reason,
+                        std::function<void(std::size_t)> done) {
+  if (impl_)
+    return impl_->backbone().close_user(std::move(user), code, std::move(reason), std::move(done));
+  if (done) done(0);
+}
+
+void server::send(connection_id id, message m, send_callback done) {
+  if (impl_) return impl_->backbone().send(id, std::move(m), std::move(done));
+  if (done) done(send_result::no_such_connection);
+}
+
+void server::remove(connection_id id, close_code code, std::string reason, close_callback done) {
+  if (impl_) return impl_->backbone().remove(id, code, std::move(reason), std::move(done));
+  if (done) done(close_result::no_such_connection);
+}
+
+std::size_t server::connection_count() const noexcept {
+  return impl_ ? impl_->backbone().connection_count() : 0;
+}
+
+shutdown_summary server::shutdown(std::chrono::milliseconds deadline, close_code code,
+                                  std::string reason) {
+  return impl_ ? impl_->shutdown(deadline, code, std::move(reason)) : shutdown_summary{};
+}
+
+}  // namespace fairlead

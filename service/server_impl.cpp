@@ -1,0 +1,188 @@
+#include "service/server_impl.hpp"
+
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "service/internal_api.hpp"
+#include "service/options.hpp"
+#include "service/public_service.hpp"
+
+namespace fairlead {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// All that is wrong in one exception: a caller who mends one option at a time starts too often.
+void throw_if_wrong(const server_options& options) {
+  std::string text;
+  for (const auto& p : service::check(options))
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", p.where, p.what);
+  if (!text.empty()) throw std::invalid_argument{"server_options: " + text};
+}
+
+}  // namespace
+
+server::impl::impl(server_options options) : options_(std::move(options)) {
+  throw_if_wrong(options_);
+}
+
+void server::impl::serve() {
+  try {
+    start_loops();
+    start_backbone();
+    start_listeners();
+  } catch (...) {
+    shutdown_begun_ = true;
+    stopped_.set_value(
+        take_down(milliseconds{0}, close_code::going_away, "the server did not start"));
+    throw;
+  }
+  if (!options_.logger) return;
+  (*options_.logger)(severity::info, "server.started",
+                     {{"listen", std::string_view{address_}},
+                      {"internal", std::string_view{internal_address_}},
+                      {"loops", std::uint64_t{loops_.size()}}});
+}
+
+server::impl::~impl() {
+  shutdown(std::chrono::seconds{10}, close_code::going_away, "server shutting down");
+}
+
+void server::impl::start_loops() {
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t wanted = options_.threads == 0
+                                 ? std::min<std::size_t>(cores, service::most_threads)
+                                 : options_.threads;
+  while (loops_.size() < wanted) loops_.push_back(net::loop::start(loops_.size()));
+  side_ = net::loop::start(loops_.size());
+}
+
+void server::impl::start_backbone() {
+  backbone_ = std::make_unique<actors::backbone>(
+      actors::backbone_options{.loops = {loops_.begin(), loops_.end()},
+                               .side = side_,
+                               .limits = options_.limits,
+                               .logger = options_.logger,
+                               .wall_clock = &std::chrono::system_clock::now,
+                               .user_linger = options_.user_linger,
+                               .on_open = std::move(options_.on_open),
+                               .on_message = std::move(options_.on_message),
+                               .on_close = std::move(options_.on_close),
+                               .per_connection = std::move(options_.per_connection),
+                               .per_user = std::move(options_.per_user)});
+}
+
+void server::impl::start_listeners() {
+  public_listener_ = net::listener::start(
+      {.address = options_.listen, .limits = options_.limits, .logger = options_.logger}, loops_,
+      std::make_shared<service::public_service>(
+          service::public_service_options{.backbone = backbone_.get(),
+                                          .path = options_.path,
+                                          .on_upgrade = std::move(options_.on_upgrade),
+                                          .logger = options_.logger,
+                                          .draining = [this] { return draining_.load(); }}));
+  {
+    const std::lock_guard lock{mutex_};
+    address_ = public_listener_->address();
+    serving_ = public_listener_.get();
+  }
+  if (options_.internal.empty()) return;
+  internal_listener_ = net::listener::start(
+      {.address = options_.internal, .limits = options_.limits, .logger = options_.logger}, {side_},
+      std::make_shared<service::internal_api>(
+          service::internal_api_options{.backbone = backbone_.get(),
+                                        .loop = side_,
+                                        .token = options_.internal_token,
+                                        .logger = options_.logger,
+                                        .status = [this] { return status(); }}));
+  const std::lock_guard lock{mutex_};
+  internal_address_ = internal_listener_->address();
+}
+
+std::string server::impl::address() const {
+  const std::lock_guard lock{mutex_};
+  return address_;
+}
+
+std::string server::impl::internal_address() const {
+  const std::lock_guard lock{mutex_};
+  return internal_address_;
+}
+
+service::server_status server::impl::status() const {
+  service::server_status s{
+      .draining = draining_, .started = started_, .listen = {}, .internal = {}};
+  s.loops = loops_.size();
+  s.connections = backbone_->connection_count();
+  const std::lock_guard lock{mutex_};
+  s.listen = address_;
+  s.internal = internal_address_;
+  s.sockets = serving_ ? serving_->sockets() : 0;
+  return s;
+}
+
+bool server::impl::inside_a_loop() const noexcept {
+  for (const auto& loop : loops_) {
+    if (loop->inside()) return true;
+  }
+  return side_ && side_->inside();
+}
+
+bool server::impl::begun_before() {
+  const std::lock_guard lock{mutex_};
+  return std::exchange(shutdown_begun_, true);
+}
+
+shutdown_summary server::impl::shutdown(milliseconds deadline, close_code code,
+                                        std::string reason) {
+  if (inside_a_loop()) {
+    throw std::logic_error{
+        "fairlead::server: shut down or destroyed from a handler, which it would wait for; do it "
+        "from another thread"};
+  }
+  if (!may_be_sent(code) || !valid_close_reason(reason)) {
+    throw std::invalid_argument{
+        fmt::format("fairlead::server::shutdown: close code {} or its reason cannot be sent; "
+                    "give a code such as 1001 and at most {} bytes of UTF-8",
+                    static_cast<unsigned>(code), max_close_reason)};
+  }
+  if (begun_before()) return summary_.get();
+  try {
+    stopped_.set_value(take_down(deadline, code, std::move(reason)));
+  } catch (...) {
+    stopped_.set_exception(std::current_exception());
+  }
+  return summary_.get();
+}
+
+shutdown_summary server::impl::take_down(milliseconds deadline, close_code code,
+                                         std::string reason) {
+  draining_ = true;
+  if (public_listener_) public_listener_->stop_accepting();
+  shutdown_summary summary;
+  if (backbone_) {
+    std::promise<shutdown_summary> done;
+    backbone_->stop(deadline, code, std::move(reason),
+                    [&](shutdown_summary s) { done.set_value(s); });
+    summary = done.get_future().get();  // the internal listener answers to the last
+  }
+  if (internal_listener_) internal_listener_->stop_accepting();
+  if (internal_listener_) internal_listener_->stop();
+  if (public_listener_) public_listener_->stop();
+  for (const auto& loop : loops_) loop->stop();
+  if (side_) side_->stop();
+
+  if (options_.logger) {
+    (*options_.logger)(severity::info, "server.stopped",
+                       {{"connections", summary.connections},
+                        {"closed", summary.closed},
+                        {"aborted", summary.aborted},
+                        {"took_ms", std::int64_t{summary.took.count()}}});
+  }
+  return summary;
+}
+
+}  // namespace fairlead

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <fairlead/server.hpp>
+
+#include "actors/backbone.hpp"
+#include "net/http.hpp"
+#include "net/loop.hpp"
+#include "service/server_status.hpp"
+
+namespace fairlead {
+
+/// The composition root: loops, actors and listeners of one server, brought up bottom first and taken down top first.
+class server::impl {
+ public:
+  /// Checks the options: std::invalid_argument.
+  explicit impl(server_options);
+  ~impl();  ///< shuts down
+  impl(const impl&) = delete;
+  impl& operator=(const impl&) = delete;
+
+  /// Binds and serves; if it throws, nothing is left running. Once.
+  void serve();
+
+  [[nodiscard]] actors::backbone& backbone() noexcept { return *backbone_; }
+  [[nodiscard]] std::string address() const;
+  [[nodiscard]] std::string internal_address() const;
+  shutdown_summary shutdown(std::chrono::milliseconds deadline, close_code, std::string reason);
+
+ private:
+  void start_loops();
+  void start_backbone();
+  void start_listeners();
+  [[nodiscard]] bool begun_before();
+  shutdown_summary take_down(std::chrono::milliseconds deadline, close_code, std::string reason);
+  [[nodiscard]] service::server_status status() const;
+  [[nodiscard]] bool inside_a_loop() const noexcept;
+
+  server_options options_;
+  const protocol::wall_time started_ = std::chrono::system_clock::now();
+
+  std::vector<std::shared_ptr<net::loop>> loops_;  // connections live here
+  std::shared_ptr<net::loop>
+      side_;  // the internal listener and collectors: answers when a loop is stuck
+  std::unique_ptr<actors::backbone> backbone_;
+  std::unique_ptr<net::listener> public_listener_, internal_listener_;
+
+  mutable std::mutex mutex_;                // guards the four below; never held while waiting
+  const net::listener* serving_ = nullptr;  // public_listener_, from when requests may ask for it
+  std::string address_, internal_address_;
+  bool shutdown_begun_ = false;
+
+  std::atomic<bool> draining_{false};
+  std::promise<shutdown_summary> stopped_;
+  const std::shared_future<shutdown_summary> summary_{stopped_.get_future()};
+};
+
+}  // namespace fairlead

@@ -1,0 +1,120 @@
+#include "service/settings.hpp"
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "service/address.hpp"
+#include "service/options.hpp"
+#include "service/text.hpp"
+
+namespace fairlead::service {
+namespace {
+
+constexpr std::array<std::string_view, 3> plain_names{"broadcast", "echo", "off"};
+constexpr std::array<std::string_view, 2> format_names{"human", "json"};
+constexpr std::array<std::string_view, 4> level_names{"debug", "info", "warning", "error"};
+
+/// Sets `out` to the enumerator that is named, by its place in `names`.
+template <class Enum, std::size_t N>
+std::string choose_one(Enum& out, std::string_view text,
+                       const std::array<std::string_view, N>& names) {
+  const auto found = std::find(names.begin(), names.end(), text);
+  if (found == names.end()) {
+    return fmt::format("{} is none of {}{}", in_quotes(text), fmt::join(names, ", "),
+                       did_you_mean(text, names));
+  }
+  out = static_cast<Enum>(found - names.begin());
+  return {};
+}
+
+std::string not_an_address(std::string_view text) {
+  return fmt::format("{} is no address; give {}", in_quotes(text), address_form);
+}
+
+/// Letters, digits and the other characters of a token (RFC 9110 5.6.2).
+bool is_field_name(std::string_view name) noexcept {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 ||
+           std::string_view{"!#$%&'*+-.^_`|~"}.find(static_cast<char>(c)) != std::string_view::npos;
+  });
+}
+
+}  // namespace
+
+std::string_view to_string(plain_mode mode) noexcept {
+  return plain_names[static_cast<std::size_t>(mode)];
+}
+std::string_view to_string(log_format format) noexcept {
+  return format_names[static_cast<std::size_t>(format)];
+}
+
+std::string set_listen(settings& s, std::string_view text) {
+  if (!parse_address(text)) return not_an_address(text);
+  s.server.listen = text;
+  return {};
+}
+
+std::string set_internal(settings& s, std::string_view text) {
+  const bool none = text.empty() || text == "off";
+  if (!none && !parse_address(text)) return not_an_address(text) + R"(, or "off")";
+  s.server.internal = none ? std::string_view{} : text;
+  return {};
+}
+
+std::string set_token(settings& s, std::string_view text) {
+  if (const auto what = token_problem(text); !what.empty()) return std::string{what};
+  s.server.internal_token = text;
+  return {};
+}
+
+std::string set_token_file(settings& s, const std::string& path) {
+  if (path.empty()) return {};
+  std::ifstream file{path};
+  std::string token;
+  if (!std::getline(file, token))
+    return fmt::format("{} cannot be read or is empty", in_quotes(path));
+  if (token.ends_with('\r')) token.pop_back();
+  if (token.empty())
+    return fmt::format("the first line of {} is empty; it has to be the token", in_quotes(path));
+  return set_token(s, token);
+}
+
+std::string set_path(settings& s, std::string_view text) {
+  if (const auto what = path_problem(text); !what.empty())
+    return fmt::format("{}: {}", in_quotes(text), what);
+  s.server.path = text;
+  return {};
+}
+
+std::string set_plain(settings& s, std::string_view text) {
+  return choose_one(s.plain, text, plain_names);
+}
+
+std::string set_user_header(settings& s, std::string_view text) {
+  if (!text.empty() && !is_field_name(text)) {
+    return fmt::format("{} is no header field's name; give one such as \"X-Forwarded-User\"",
+                       in_quotes(text));
+  }
+  s.user_header = text;
+  return {};
+}
+
+std::string set_log_level(settings& s, std::string_view text) {
+  return choose_one(s.log_level, text, level_names);
+}
+std::string set_log_format(settings& s, std::string_view text) {
+  return choose_one(s.format, text, format_names);
+}
+
+std::string set_drain_timeout(settings& s, std::string_view text) {
+  const auto duration = parse_duration(text);
+  if (!duration) return fmt::format("{} is no duration; give {}", in_quotes(text), duration_form);
+  s.drain_timeout = *duration;
+  return {};
+}
+
+}  // namespace fairlead::service

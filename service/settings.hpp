@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <fairlead/log.hpp>
+#include <fairlead/logging.hpp>
+#include <fairlead/server.hpp>
+
+/// What the program can be told, by file or command line.
+namespace fairlead::service {
+
+/// What the program does with a message of a client's.
+enum class plain_mode : std::uint8_t { broadcast, echo, off };
+
+struct settings {
+  server_options server{.listen = "127.0.0.1:8000", .internal = "127.0.0.1:8001"};
+  plain_mode plain = plain_mode::broadcast;
+  std::string
+      user_header;  ///< the request header field that holds the user; empty: everyone is anonymous
+  severity log_level = severity::info;
+  log_format format = log_format::human;
+  std::chrono::milliseconds drain_timeout{10'000};
+};
+
+[[nodiscard]] std::string_view to_string(plain_mode) noexcept;
+[[nodiscard]] std::string_view to_string(log_format) noexcept;
+
+// Each sets one thing from text and returns what was wrong with it and what would be right; empty if nothing was.
+[[nodiscard]] std::string set_listen(settings&, std::string_view);
+[[nodiscard]] std::string set_internal(settings&,
+                                       std::string_view);  ///< empty or `off`: no internal listener
+[[nodiscard]] std::string set_token(settings&, std::string_view);
+[[nodiscard]] std::string
+set_token_file(settings&, const std::string& path);  ///< the file's first line; an empty path: none
+[[nodiscard]] std::string set_path(settings&, std::string_view);
+[[nodiscard]] std::string set_plain(settings&, std::string_view);
+[[nodiscard]] std::string set_user_header(settings&, std::string_view);
+[[nodiscard]] std::string set_log_level(settings&, std::string_view);
+[[nodiscard]] std::string set_log_format(settings&, std::string_view);
+[[nodiscard]] std::string set_drain_timeout(settings&, std::string_view);
+
+}  // namespace fairlead::service
