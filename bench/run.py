@@ -171,6 +171,8 @@ def main():
     signal.signal(signal.SIGTERM, interrupted)  # so that a polite kill stops the servers too
     if bench.server_core is None:
         print("run.py: one core only: server and client share it, expect noise", file=sys.stderr)
+    if os.getloadavg()[0] > 0.5:
+        print("run.py: something else is running on this machine, which blurs the ratios", file=sys.stderr)
     print(f"server: {bench.server}\nns: server CPU per delivery, median of {arguments.repeat};"
           f" loops-*: one loop in place of the floor, two in place of the server\n")
     print(row(*HEADINGS))

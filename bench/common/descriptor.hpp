@@ -22,8 +22,7 @@ class descriptor {
   explicit operator bool() const noexcept { return fd_ >= 0; }
 
   void reset() noexcept {
-    if (fd_ >= 0)
-      ::close(std::exchange(fd_, -1));
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
 
  private:

@@ -8,8 +8,7 @@ namespace {
 
 std::uint64_t big_endian(std::string_view bytes) {
   std::uint64_t value = 0;
-  for (const char byte : bytes)
-    value = value << 8U | static_cast<std::uint8_t>(byte);
+  for (const char byte : bytes) value = value << 8U | static_cast<std::uint8_t>(byte);
   return value;
 }
 
@@ -31,8 +30,7 @@ void append_header(std::string& out, opcode code, std::size_t payload_size, std:
 }  // namespace
 
 parsed parse_header(std::string_view bytes, frame_header& header) {
-  if (bytes.size() < 2)
-    return parsed::incomplete;
+  if (bytes.size() < 2) return parsed::incomplete;
   const auto first = static_cast<std::uint8_t>(bytes[0]);
   const auto second = static_cast<std::uint8_t>(bytes[1]);
   if ((first & 0x70U) != 0)  // reserved bits: no extension was negotiated
@@ -45,12 +43,9 @@ parsed parse_header(std::string_view bytes, frame_header& header) {
                                : header.payload_size == 126 ? 2U
                                                             : 0U;
   header.size = 2 + extended + (header.masked ? 4U : 0U);
-  if (bytes.size() < header.size)
-    return parsed::incomplete;
-  if (extended != 0)
-    header.payload_size = big_endian(bytes.substr(2, extended));
-  if (header.payload_size > max_payload)
-    return parsed::malformed;
+  if (bytes.size() < header.size) return parsed::incomplete;
+  if (extended != 0) header.payload_size = big_endian(bytes.substr(2, extended));
+  if (header.payload_size > max_payload) return parsed::malformed;
   if (header.masked)
     std::memcpy(header.mask.data(), bytes.data() + 2 + extended, header.mask.size());
   return parsed::complete;
@@ -66,8 +61,7 @@ void apply_mask(char* payload, std::size_t size, const mask_key& mask) {
     word ^= word_mask;
     std::memcpy(payload + at, &word, sizeof word);
   }
-  for (; at < size; ++at)
-    payload[at] = static_cast<char>(payload[at] ^ mask[at % mask.size()]);
+  for (; at < size; ++at) payload[at] = static_cast<char>(payload[at] ^ mask[at % mask.size()]);
 }
 
 void append_server_frame(std::string& out, opcode code, std::string_view payload) {

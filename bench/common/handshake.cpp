@@ -17,12 +17,10 @@ std::optional<std::string_view> header_field(std::string_view head, std::string_
         ::strncasecmp(line.data(), name.data(), name.size()) == 0) {
       auto value = line.substr(name.size() + 1);
       const auto first = value.find_first_not_of(" \t");
-      if (first == std::string_view::npos)
-        return std::string_view{};
+      if (first == std::string_view::npos) return std::string_view{};
       return value.substr(first, value.find_last_not_of(" \t") - first + 1);
     }
-    if (end == std::string_view::npos)
-      break;
+    if (end == std::string_view::npos) break;
     head.remove_prefix(end + 2);
   }
   return std::nullopt;
@@ -47,8 +45,7 @@ std::string accept_key(std::string_view client_key) {
 
 unsigned long raise_descriptor_limit() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0)
-    return 0;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
   return limit.rlim_cur;

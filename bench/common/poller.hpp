@@ -20,8 +20,7 @@ class poller {
   static constexpr std::uint32_t hang_up_only = EPOLLRDHUP;
 
   poller() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
-    if (!epoll_)
-      fail("epoll_create1");
+    if (!epoll_) fail("epoll_create1");
   }
 
   void add(int fd, epoll_data_t tag, std::uint32_t events = both_ways) {
@@ -35,8 +34,7 @@ class poller {
   std::span<const epoll_event> wait(int timeout_ms) {
     const int count =
         ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms);
-    if (count < 0 && errno != EINTR)
-      fail("epoll_wait");
+    if (count < 0 && errno != EINTR) fail("epoll_wait");
     return {events_.data(), count < 0 ? 0U : static_cast<std::size_t>(count)};
   }
 
@@ -47,8 +45,7 @@ class poller {
 
   void control(int operation, int fd, epoll_data_t tag, std::uint32_t events) {
     epoll_event event{events | EPOLLET, tag};
-    if (::epoll_ctl(epoll_.get(), operation, fd, &event) != 0)
-      fail("epoll_ctl");
+    if (::epoll_ctl(epoll_.get(), operation, fd, &event) != 0) fail("epoll_ctl");
   }
 
   descriptor epoll_;

@@ -25,9 +25,7 @@ constexpr std::size_t max_backlog = 16U << 20U;
   throw std::system_error(errno, std::generic_category(), call);
 }
 
-bool would_block() {
-  return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
+bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 }  // namespace
 
@@ -35,8 +33,7 @@ floor_server::floor_server(std::uint16_t port, floor_mode mode)
     : mode_(mode),
       listener_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
       scratch_(scratch_size) {
-  if (!listener_)
-    fail("socket");
+  if (!listener_) fail("socket");
   const int on = 1;
   ::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   sockaddr_in address{};
@@ -45,8 +42,7 @@ floor_server::floor_server(std::uint16_t port, floor_mode mode)
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     fail("bind");
-  if (::listen(listener_.get(), 4096) != 0)
-    fail("listen");
+  if (::listen(listener_.get(), 4096) != 0) fail("listen");
   poller_.add(listener_.get(), {.ptr = nullptr}, EPOLLIN);
 }
 
@@ -66,10 +62,8 @@ void floor_server::run() {
       else
         on_event(*static_cast<connection*>(event.data.ptr), event.events);
     }
-    if (mode_ == floor_mode::gather && !frame_.empty())
-      broadcast();
-    if (!dead_.empty())
-      reap();
+    if (mode_ == floor_mode::gather && !frame_.empty()) broadcast();
+    if (!dead_.empty()) reap();
   }
 }
 
@@ -77,10 +71,8 @@ void floor_server::accept_all() {
   for (;;) {
     descriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!socket) {
-      if (errno == ECONNABORTED || errno == EINTR)
-        continue;
-      if (would_block())
-        return;
+      if (errno == ECONNABORTED || errno == EINTR) continue;
+      if (would_block()) return;
       fail("accept4");  // out of descriptors: a benchmark must say so, not limp
     }
     const int on = 1;
@@ -94,10 +86,8 @@ void floor_server::accept_all() {
 }
 
 void floor_server::on_event(connection& peer, std::uint32_t events) {
-  if (peer.dead)
-    return;
-  if ((events & EPOLLOUT) != 0 && !peer.out.empty())
-    flush(peer);
+  if (peer.dead) return;
+  if ((events & EPOLLOUT) != 0 && !peer.out.empty()) flush(peer);
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
     read(peer, (events & ~std::uint32_t{EPOLLIN | EPOLLOUT}) != 0);
 }
@@ -105,20 +95,17 @@ void floor_server::on_event(connection& peer, std::uint32_t events) {
 void floor_server::read(connection& peer, bool to_the_end) {
   while (!peer.dead) {
     const std::size_t kept = peer.in.size();
-    if (scratch_.size() < kept + scratch_size)
-      scratch_.resize(kept + scratch_size);
+    if (scratch_.size() < kept + scratch_size) scratch_.resize(kept + scratch_size);
     std::memcpy(scratch_.data(), peer.in.data(), kept);
     const std::size_t room = scratch_.size() - kept;
     const auto count = ::recv(peer.socket.get(), scratch_.data() + kept, room, 0);
     if (count <= 0) {
-      if (count == 0 || !would_block())
-        kill(peer);
+      if (count == 0 || !would_block()) kill(peer);
       return;
     }
     const std::size_t size = kept + static_cast<std::size_t>(count);
     const std::size_t used = consume(peer, scratch_.data(), size);
-    if (kept != 0 || used != size)
-      peer.in.assign(scratch_.data() + used, size - used);
+    if (kept != 0 || used != size) peer.in.assign(scratch_.data() + used, size - used);
     if (static_cast<std::size_t>(count) < room && !to_the_end)  // drained; new bytes are a new edge
       return;
   }
@@ -134,8 +121,7 @@ std::size_t floor_server::consume(connection& peer, char* bytes, std::size_t siz
       kill(peer);
       break;
     }
-    if (outcome == parsed::incomplete || size - used < header.size + header.payload_size)
-      break;
+    if (outcome == parsed::incomplete || size - used < header.size + header.payload_size) break;
     char* const payload = bytes + used + header.size;
     const std::string_view view(payload, header.payload_size);
     apply_mask(payload, view.size(), header.mask);
@@ -151,8 +137,7 @@ std::size_t floor_server::consume(connection& peer, char* bytes, std::size_t siz
 std::size_t floor_server::upgrade(connection& peer, std::string_view bytes) {
   const auto end = bytes.find("\r\n\r\n");
   if (end == std::string_view::npos) {
-    if (bytes.size() > max_request)
-      kill(peer);
+    if (bytes.size() > max_request) kill(peer);
     return 0;
   }
   const auto key = header_field(bytes.substr(0, end), "Sec-WebSocket-Key");
@@ -182,8 +167,7 @@ void floor_server::on_message(connection& sender, std::string_view payload) {
 }
 
 void floor_server::broadcast() {
-  for (connection* const peer : open_)
-    send(*peer, frame_);
+  for (connection* const peer : open_) send(*peer, frame_);
   frame_.clear();
 }
 
@@ -195,15 +179,13 @@ void floor_server::on_close(connection& peer, std::string_view payload) {
 }
 
 void floor_server::send(connection& peer, std::string_view bytes) {
-  if (peer.dead)
-    return;
+  if (peer.dead) return;
   if (!peer.out.empty()) {
     keep(peer, bytes);
     return;
   }
   const auto count = ::send(peer.socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-  if (count == static_cast<ssize_t>(bytes.size()))
-    return;
+  if (count == static_cast<ssize_t>(bytes.size())) return;
   if (count < 0 && !would_block()) {
     kill(peer);
     return;
@@ -227,8 +209,7 @@ void floor_server::flush(connection& peer) {
 }
 
 void floor_server::kill(connection& peer) {
-  if (peer.dead)
-    return;
+  if (peer.dead) return;
   peer.dead = true;
   dead_.push_back(&peer);
 }

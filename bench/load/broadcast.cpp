@@ -34,12 +34,9 @@ class broadcast_run {
   traffic run(window span) {
     seen_ = {};
     window_ = &span;
-    for (std::size_t slot = 0; slot < slots_.size(); ++slot)
-      launch(slot);
-    while (active_ != 0 && !span.stalled(seen_.deliveries))
-      pump(poll_ms);
-    for (auto& slot : slots_)
-      seen_.found.lost += std::exchange(slot.missing, 0);
+    for (std::size_t slot = 0; slot < slots_.size(); ++slot) launch(slot);
+    while (active_ != 0 && !span.stalled(seen_.deliveries)) pump(poll_ms);
+    for (auto& slot : slots_) seen_.found.lost += std::exchange(slot.missing, 0);
     active_ = 0;
     pump(settle_ms);  // a duplicate would come late; and the server returns to rest
     return seen_;
@@ -55,8 +52,7 @@ class broadcast_run {
   }
 
   void launch(std::size_t at) {
-    if (!window_->take())
-      return;
+    if (!window_->take()) return;
     auto& slot = slots_[at];
     slot.sequence = ++last_sequence_;
     slot.sender = (at + slots_.size() * slot.sequence) % options_.senders;
@@ -84,8 +80,7 @@ class broadcast_run {
     }
     slot.received[index] = true;
     auto& latest = latest_[index * options_.senders + slot.sender];
-    if (sequence < latest)
-      ++seen_.found.reordered;
+    if (sequence < latest) ++seen_.found.reordered;
     latest = std::max(latest, sequence);
     ++seen_.deliveries;
     seen_.latency.record(pool_.received_at() - slot.sent_at);

@@ -25,9 +25,7 @@ constexpr std::size_t max_answer = 16'384;
   throw std::system_error(errno, std::generic_category(), call);
 }
 
-bool would_block() {
-  return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
-}
+bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 sockaddr_in loopback(std::uint16_t port, std::size_t host) {
   sockaddr_in address{};
@@ -53,8 +51,7 @@ client::client(std::uint16_t port, std::size_t index, role role)
     : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)),
       role_(role),
       key_(handshake_key(index)) {
-  if (!socket_)
-    fail("socket");
+  if (!socket_) fail("socket");
   set_option(fd(), IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(fd(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
   // Closing resets: thousands of closed clients would otherwise hold their ports for a minute.
@@ -63,8 +60,7 @@ client::client(std::uint16_t port, std::size_t index, role role)
   if (is_silent())  // the smallest window there is, so that the server soon feels that nobody reads
     set_option(fd(), SOL_SOCKET, SO_RCVBUF, 1);
   const auto source = loopback(0, index % source_addresses);
-  if (::bind(fd(), reinterpret_cast<const sockaddr*>(&source), sizeof source) != 0)
-    fail("bind");
+  if (::bind(fd(), reinterpret_cast<const sockaddr*>(&source), sizeof source) != 0) fail("bind");
   const auto server = loopback(port, 0);
   if (::connect(fd(), reinterpret_cast<const sockaddr*>(&server), sizeof server) != 0 &&
       errno != EINPROGRESS)
@@ -72,10 +68,8 @@ client::client(std::uint16_t port, std::size_t index, role role)
 }
 
 void client::progress(std::string_view path) {
-  if (phase_ == phase::connecting)
-    request_upgrade(path);
-  if (phase_ == phase::upgrading)
-    read_answer();
+  if (phase_ == phase::connecting) request_upgrade(path);
+  if (phase_ == phase::upgrading) read_answer();
 }
 
 void client::request_upgrade(std::string_view path) {
@@ -97,13 +91,11 @@ void client::read_answer() {
   std::array<char, 1024> bytes{};
   while (phase_ == phase::upgrading) {
     const std::size_t count = receive_some(bytes);
-    if (count == 0)
-      return;
+    if (count == 0) return;
     inbox_.append(bytes.data(), count);
     const auto end = inbox_.find("\r\n\r\n");
     if (end == std::string::npos) {
-      if (inbox_.size() > max_answer)
-        close("the answer to the upgrade has no end");
+      if (inbox_.size() > max_answer) close("the answer to the upgrade has no end");
       continue;
     }
     const auto head = std::string_view(inbox_).substr(0, end);
@@ -122,14 +114,11 @@ void client::read_answer() {
 }
 
 void client::send(std::string_view frame) {
-  if (phase_ == phase::closed)
-    return;
+  if (phase_ == phase::closed) return;
   outbox_.append(frame.substr(outbox_.empty() ? frame.size() : 0));  // behind what already waits
-  if (!outbox_.empty())
-    return;
+  if (!outbox_.empty()) return;
   const auto count = ::send(fd(), frame.data(), frame.size(), MSG_NOSIGNAL);
-  if (count == static_cast<ssize_t>(frame.size()))
-    return;
+  if (count == static_cast<ssize_t>(frame.size())) return;
   if (count < 0 && !would_block())
     close(fmt::format("send: {}", std::strerror(errno)));
   else
@@ -137,8 +126,7 @@ void client::send(std::string_view frame) {
 }
 
 void client::flush() {
-  if (outbox_.empty() || phase_ == phase::closed)
-    return;
+  if (outbox_.empty() || phase_ == phase::closed) return;
   const auto count = ::send(fd(), outbox_.data(), outbox_.size(), MSG_NOSIGNAL);
   if (count > 0)
     outbox_.erase(0, static_cast<std::size_t>(count));
@@ -148,8 +136,7 @@ void client::flush() {
 
 std::size_t client::receive_some(std::span<char> room) {
   const auto count = ::recv(fd(), room.data(), room.size(), 0);
-  if (count > 0)
-    return static_cast<std::size_t>(count);
+  if (count > 0) return static_cast<std::size_t>(count);
   if (count == 0)
     close("the server ended the connection");
   else if (!would_block())
@@ -175,8 +162,7 @@ void client::on_control(opcode code, std::string_view payload) {
 }
 
 void client::close(std::string reason) {
-  if (phase_ == phase::closed)
-    return;
+  if (phase_ == phase::closed) return;
   phase_ = phase::closed;
   reason_ = std::move(reason);
   socket_.reset();

@@ -41,7 +41,7 @@ class client {
 
   /// Reads all there is and calls `on_message(payload)` for each data frame. Answers pings. Uses `scratch` as the
   /// receive buffer, so that ten thousand idle clients hold no buffers of their own.
-  template<class OnMessage>
+  template <class OnMessage>
   void receive(std::span<char> scratch, bool to_the_end, OnMessage&& on_message);
 
   /// For a silent reader after a hang-up: the server gave up on it.
@@ -52,7 +52,7 @@ class client {
   void read_answer();
   /// Received bytes, 0 when there are none now; closes on end or error.
   std::size_t receive_some(std::span<char> room);
-  template<class OnMessage>
+  template <class OnMessage>
   std::size_t consume(std::string_view bytes, OnMessage& on_message);
   void on_control(opcode code, std::string_view payload);
   void close(std::string reason);
@@ -66,24 +66,22 @@ class client {
   std::string reason_;
 };
 
-template<class OnMessage>
+template <class OnMessage>
 void client::receive(std::span<char> scratch, bool to_the_end, OnMessage&& on_message) {
   while (phase_ == phase::open) {
     const std::size_t kept = inbox_.copy(scratch.data(), scratch.size());
     const std::size_t count = receive_some(scratch.subspan(kept));
     const std::string_view bytes(scratch.data(), kept + count);
-    if (count == 0 && kept == 0)
-      return;
+    if (count == 0 && kept == 0) return;
     const std::size_t used = consume(bytes, on_message);
-    if (kept != 0 || used != bytes.size())
-      inbox_.assign(bytes.substr(used));
+    if (kept != 0 || used != bytes.size()) inbox_.assign(bytes.substr(used));
     if (count == 0 ||
         (kept + count < scratch.size() && !to_the_end))  // drained; new bytes are a new edge
       return;
   }
 }
 
-template<class OnMessage>
+template <class OnMessage>
 std::size_t client::consume(std::string_view bytes, OnMessage& on_message) {
   std::size_t used = 0;
   frame_header header;
@@ -95,8 +93,7 @@ std::size_t client::consume(std::string_view bytes, OnMessage& on_message) {
       close("the server sent a frame that is malformed, masked, fragmented or over 1 MiB");
       break;
     }
-    if (outcome == parsed::incomplete || rest.size() < header.size + header.payload_size)
-      break;
+    if (outcome == parsed::incomplete || rest.size() < header.size + header.payload_size) break;
     const auto payload = rest.substr(header.size, header.payload_size);
     used += header.size + payload.size();
     if (header.code == opcode::text || header.code == opcode::binary)

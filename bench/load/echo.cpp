@@ -19,13 +19,10 @@ class echo_run {
   traffic run(window span) {
     seen_ = {};
     window_ = &span;
-    for (std::size_t index = 0; index < waiting_.size(); ++index)
-      launch(index);
-    while (active_ != 0 && !span.stalled(seen_.deliveries))
-      pump(poll_ms);
+    for (std::size_t index = 0; index < waiting_.size(); ++index) launch(index);
+    while (active_ != 0 && !span.stalled(seen_.deliveries)) pump(poll_ms);
     seen_.found.lost += std::exchange(active_, 0);
-    for (auto& one : waiting_)
-      one.stamp = 0;
+    for (auto& one : waiting_) one.stamp = 0;
     pump(settle_ms);  // a duplicate would come late; and the server returns to rest
     return seen_;
   }
@@ -42,8 +39,7 @@ class echo_run {
   }
 
   void launch(std::size_t index) {
-    if (!window_->take())
-      return;
+    if (!window_->take()) return;
     ++active_;
     ++seen_.messages;
     waiting_[index] = {++last_stamp_, now_ns()};

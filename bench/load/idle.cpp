@@ -16,12 +16,10 @@ bool wait_until_quiet(client_pool& pool, const process_account& server) {
   for (int slice = 0; slice < most_slices; ++slice) {
     const usage_meter meter(server);
     const auto end = now_ns() + slice_ms * 1'000'000ULL;
-    while (now_ns() < end)
-      pool.pump(slice_ms, [](std::size_t, std::string_view) {});
+    while (now_ns() < end) pool.pump(slice_ms, [](std::size_t, std::string_view) {});
     const auto used = meter.used();
     quiet = used.server_cpu_ns * 100 < used.wall_ns ? quiet + 1 : 0;
-    if (quiet == slices_of_rest)
-      return true;
+    if (quiet == slices_of_rest) return true;
   }
   return false;
 }

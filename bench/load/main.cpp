@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <exception>
 #include <functional>
 
@@ -49,6 +50,33 @@ void add_count(CLI::App& command, const char* name, std::size_t& value, const ch
   command.add_option(name, value, help)->check(CLI::Range(least, most))->capture_default_str();
 }
 
+constexpr std::size_t least_payload = stamped_frame::stamp_size;
+constexpr std::size_t most_payload = 65'536;
+
+void add_broadcast(CLI::App& command, broadcast_options& options) {
+  add_window(command, options.window);
+  add_count(command, "--connections", options.connections, "connections that read and are counted");
+  add_count(command, "--payload", options.payload, "bytes per message", least_payload,
+            most_payload);
+  add_count(command, "--in-flight", options.in_flight, "broadcasts on their way at once", 1, 4096);
+  add_count(command, "--silent-readers", options.silent_readers,
+            "more connections, which never read", 0);
+  command.add_option("--senders", options.senders,
+                     "connections that take turns to send; 0: as many as in flight");
+  command.callback([&options] {
+    if (options.senders == 0) options.senders = std::min(options.in_flight, options.connections);
+    if (options.senders > options.connections)
+      throw CLI::ValidationError("--senders", "must not be more than --connections");
+  });
+}
+
+void add_echo(CLI::App& command, echo_options& options) {
+  add_window(command, options.window);
+  add_count(command, "--connections", options.connections, "connections");
+  add_count(command, "--payload", options.payload, "bytes per message", least_payload,
+            most_payload);
+}
+
 int run(const std::function<outcome()>& scenario) {
   try {
     const auto [report, clean] = scenario();
@@ -72,52 +100,25 @@ int main(int argc, char** argv) {
   broadcast_options broadcast;
   echo_options echo;
   idle_options idle;
-  constexpr std::size_t least_payload = stamped_frame::stamp_size;
-  constexpr std::size_t most_payload = 65'536;
 
   auto& broadcast_command =
       *app.add_subcommand("broadcast", "every message goes to every connection");
-  add_target(broadcast_command, target);
-  add_window(broadcast_command, broadcast.window);
-  add_count(broadcast_command, "--connections", broadcast.connections,
-            "connections that read and are counted");
-  add_count(broadcast_command, "--payload", broadcast.payload, "bytes per message", least_payload,
-            most_payload);
-  add_count(broadcast_command, "--in-flight", broadcast.in_flight,
-            "broadcasts on their way at once", 1, 4096);
-  broadcast_command.add_option("--senders", broadcast.senders,
-                               "connections that take turns to send; 0: as many as in flight");
-  add_count(broadcast_command, "--silent-readers", broadcast.silent_readers,
-            "more connections, which never read", 0);
-
+  add_broadcast(broadcast_command, broadcast);
   auto& echo_command =
       *app.add_subcommand("echo", "each message comes back; one in flight per connection");
-  add_target(echo_command, target);
-  add_window(echo_command, echo.window);
-  add_count(echo_command, "--connections", echo.connections, "connections");
-  add_count(echo_command, "--payload", echo.payload, "bytes per message", least_payload,
-            most_payload);
-
+  add_echo(echo_command, echo);
   auto& idle_command =
       *app.add_subcommand("idle", "memory and CPU time of connections that only exist");
-  add_target(idle_command, target);
   add_count(idle_command, "--connections", idle.connections, "connections");
+  for (auto* command : {&broadcast_command, &echo_command, &idle_command})
+    add_target(*command, target);
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : exit_usage;
   }
-  if (broadcast.senders == 0)
-    broadcast.senders = std::min(broadcast.in_flight, broadcast.connections);
-  if (broadcast.senders > broadcast.connections) {
-    fmt::print(stderr, "fairlead_load: --senders {} is more than --connections {}\n",
-               broadcast.senders, broadcast.connections);
-    return exit_usage;
-  }
-  if (broadcast_command.parsed())
-    return run([&] { return run_broadcast(target, broadcast); });
-  if (echo_command.parsed())
-    return run([&] { return run_echo(target, echo); });
+  if (broadcast_command.parsed()) return run([&] { return run_broadcast(target, broadcast); });
+  if (echo_command.parsed()) return run([&] { return run_echo(target, echo); });
   return run([&] { return run_idle(target, idle); });
 }

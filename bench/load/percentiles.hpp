@@ -14,8 +14,7 @@ class percentiles {
   void record(std::uint64_t nanoseconds) noexcept {
     ++counts_[bucket(nanoseconds)];
     ++total_;
-    if (nanoseconds > largest_)
-      largest_ = nanoseconds;
+    if (nanoseconds > largest_) largest_ = nanoseconds;
   }
 
   void clear() noexcept { *this = {}; }
@@ -33,8 +32,7 @@ class percentiles {
 
   static std::size_t bucket(std::uint64_t value) noexcept {
     const auto width = static_cast<unsigned>(std::bit_width(value));
-    if (width <= linear_bits)
-      return static_cast<std::size_t>(value);
+    if (width <= linear_bits) return static_cast<std::size_t>(value);
     const unsigned shift = width - linear_bits - 1;
     return (static_cast<std::size_t>(shift) << linear_bits) +
            static_cast<std::size_t>(value >> shift);

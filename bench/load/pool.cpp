@@ -29,10 +29,8 @@ void client_pool::open(std::size_t count, client::role role) {
   const std::size_t goal = clients_.size() + count;
   clients_.reserve(goal);
   while (open_ < goal) {
-    while (clients_.size() < goal && clients_.size() - open_ < target_.batch)
-      dial(role);
-    for (const auto& event : poller_.wait(100))
-      settle(static_cast<std::size_t>(event.data.u64));
+    while (clients_.size() < goal && clients_.size() - open_ < target_.batch) dial(role);
+    for (const auto& event : poller_.wait(100)) settle(static_cast<std::size_t>(event.data.u64));
     check_time("opening connections");
   }
 }
@@ -40,8 +38,7 @@ void client_pool::open(std::size_t count, client::role role) {
 void client_pool::dial(client::role role) {
   const auto index = clients_.size();
   auto& peer = clients_.emplace_back(target_.port, index, role);
-  if (peer.current() == client::phase::closed)
-    check(index);
+  if (peer.current() == client::phase::closed) check(index);
   poller_.add(peer.fd(), tag(index));
 }
 
@@ -53,14 +50,12 @@ void client_pool::settle(std::size_t index) {
   const bool is_open = peer.current() == client::phase::open;
   if (is_open && !was_open) {
     ++open_;
-    if (peer.is_silent())
-      poller_.change(peer.fd(), tag(index), poller::hang_up_only);
+    if (peer.is_silent()) poller_.change(peer.fd(), tag(index), poller::hang_up_only);
   }
   if (is_open &&
       !peer.is_silent())  // what came with the answer, or while others are still being opened
     peer.receive(scratch_, true, [](std::string_view) {});
-  if (peer.current() == client::phase::closed)
-    check(index);
+  if (peer.current() == client::phase::closed) check(index);
 }
 
 void client_pool::check(std::size_t index) {

@@ -23,7 +23,7 @@ class client_pool {
 
   /// Serves what is ready, waiting at most `wait_ms` for it, and calls `on_message(client_index, payload)` for each
   /// message. Throws load_error when a reading connection was closed or the run's time is over.
-  template<class OnMessage>
+  template <class OnMessage>
   void pump(int wait_ms, OnMessage&& on_message);
 
   client& operator[](std::size_t index) { return clients_[index]; }
@@ -60,15 +60,14 @@ class client_pool {
   std::uint64_t stamp_ = 0;
 };
 
-template<class OnMessage>
+template <class OnMessage>
 void client_pool::pump(int wait_ms, OnMessage&& on_message) {
   for (const auto& event : poller_.wait(wait_ms)) {
     const auto index = static_cast<std::size_t>(event.data.u64);
     auto& peer = clients_[index];
     const bool hung_up = (event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
     if (peer.is_silent()) {
-      if (hung_up)
-        peer.abandon("the server ended the connection");
+      if (hung_up) peer.abandon("the server ended the connection");
     } else {
       peer.flush();
       stamp_ = 0;
@@ -76,8 +75,7 @@ void client_pool::pump(int wait_ms, OnMessage&& on_message) {
         peer.receive(scratch_, hung_up,
                      [&](std::string_view payload) { on_message(index, payload); });
     }
-    if (peer.current() == client::phase::closed)
-      check(index);
+    if (peer.current() == client::phase::closed) check(index);
   }
   check_time("running");
 }

@@ -23,15 +23,14 @@ std::uint64_t clock_ns(clockid_t clock) {
 }
 
 /// Calls `visit(key, kb)` for every `key: N kB` line of a file under /proc.
-template<class Visitor>
+template <class Visitor>
 void each_kb(const std::string& path, Visitor&& visit) {
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
     std::istringstream words(line);
     std::string key;
     std::uint64_t kb = 0;
-    if (words >> key >> kb)
-      visit(key, kb);
+    if (words >> key >> kb) visit(key, kb);
   }
 }
 
@@ -69,12 +68,8 @@ memory_sample process_account::memory() const {
   return sample;
 }
 
-std::uint64_t own_cpu_ns() {
-  return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-}
+std::uint64_t own_cpu_ns() { return clock_ns(CLOCK_PROCESS_CPUTIME_ID); }
 
-std::uint64_t now_ns() {
-  return clock_ns(CLOCK_MONOTONIC);
-}
+std::uint64_t now_ns() { return clock_ns(CLOCK_MONOTONIC); }
 
 }  // namespace fairlead::bench

@@ -10,13 +10,9 @@ double ratio(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
-double rounded(double value, double unit) {
-  return std::round(value / unit) * unit;
-}
+double rounded(double value, double unit) { return std::round(value / unit) * unit; }
 
-double microseconds(std::uint64_t nanoseconds) {
-  return static_cast<double>(nanoseconds) / 1000;
-}
+double microseconds(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1000; }
 
 }  // namespace
 

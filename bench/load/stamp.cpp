@@ -12,8 +12,7 @@ std::optional<std::uint64_t> letters_to_number(std::string_view letters) {
     seen |= nibble;
     value = value << 4U | (nibble & 0xfU);
   }
-  if (seen > 0xfU)
-    return std::nullopt;
+  if (seen > 0xfU) return std::nullopt;
   return value;
 }
 
@@ -27,8 +26,7 @@ stamped_frame::stamped_frame(std::size_t payload_size) {
 std::string_view stamped_frame::with(std::uint64_t stamp) {
   const std::size_t payload_size = bytes_.size() - payload_at_;
   write(0, stamp);
-  if (payload_size >= 2 * stamp_size)
-    write(payload_size - stamp_size, stamp);
+  if (payload_size >= 2 * stamp_size) write(payload_size - stamp_size, stamp);
   return bytes_;
 }
 
@@ -42,8 +40,7 @@ void stamped_frame::write(std::size_t at, std::uint64_t stamp) {
 
 std::optional<std::uint64_t> stamped_frame::read(std::string_view payload,
                                                  std::size_t expected_size) {
-  if (payload.size() != expected_size)
-    return std::nullopt;
+  if (payload.size() != expected_size) return std::nullopt;
   const auto head = payload.substr(0, stamp_size);
   if (payload.size() >= 2 * stamp_size && payload.substr(payload.size() - stamp_size) != head)
     return std::nullopt;

@@ -13,10 +13,8 @@ class window {
 
   /// Asks for one more message.
   bool take() noexcept {
-    if (now_ns() >= end_ || (limited_ && rounds_left_ == 0))
-      return false;
-    if (limited_)
-      --rounds_left_;
+    if (now_ns() >= end_ || (limited_ && rounds_left_ == 0)) return false;
+    if (limited_) --rounds_left_;
     return true;
   }
 
