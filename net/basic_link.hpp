@@ -1,0 +1,99 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/websocket/stream.hpp>
+
+#include "net/asio.hpp"
+#include "net/collecting_stream.hpp"
+#include "net/inbound_message.hpp"
+#include "net/socket_group.hpp"
+#include "protocol/ports.hpp"
+#include "protocol/wire.hpp"
+
+namespace fairlead::net {
+
+/// A WebSocket over `Socket`. Beast reads: frames, masks, UTF-8, control frames and their answers. What is written goes
+/// through the wire, Beast's frames and ours alike, and past Beast's own write path.
+///
+/// Ends once: by `end`, after which nothing is left but an empty shell for whoever still holds the link.
+template <class Socket>
+class basic_link final : public protocol::link,
+                         public std::enable_shared_from_this<basic_link<Socket>>,
+                         private socket_owner,
+                         private raw_sink {
+ public:
+  basic_link(Socket, const std::shared_ptr<socket_group>&, std::string_view key, std::string_view already_read);
+  ~basic_link() override;
+
+  void open(std::unique_ptr<protocol::link_observer>) override;
+  void resume_reading() override;
+  void pause_reading() override;
+  [[nodiscard]] bool write(const protocol::chunk& what) override { return wire_.push(what); }
+  void send_close(close_code, std::string_view reason) override;
+  protocol::progress flush() override;
+  void abort() override;
+  [[nodiscard]] std::size_t queued_bytes() const noexcept override { return wire_.queued_bytes(); }
+
+ private:
+  enum class phase : std::uint8_t { fresh, upgrading, open, broken, ended };
+  using stream = boost::beast::websocket::stream<collecting_stream<Socket>, false>;
+
+  // So many bytes of pongs may wait for a peer that reads nothing; then it is not read either.
+  static constexpr std::size_t most_raw_bytes = 4096;
+
+  [[nodiscard]] bool alive() const noexcept { return phase_ == phase::upgrading || phase_ == phase::open; }
+  [[nodiscard]] Socket& socket() noexcept { return stream_->next_layer().socket(); }
+  /// Runs `body` as one turn of the loop, unless the link has ended. What it throws ends this link alone.
+  template <class Body>
+  void turn(Body&& body);
+
+  void on_accepted(const error_code&);
+  [[nodiscard]] boost::beast::http::request<boost::beast::http::empty_body> handshake_request() const;
+  void read();
+  void on_read(const error_code&, std::size_t);
+  void on_read_error(const error_code&);
+  void deliver();
+
+  void take_raw(std::string_view bytes) override;
+  [[nodiscard]] error_code flush_raw() override;
+  boost::beast::saved_handler* full() noexcept override;
+
+  [[nodiscard]] protocol::progress write_out();
+  std::size_t write_some(std::size_t& offered, error_code&);
+  void wait_for_room();
+  void on_drained();
+  void break_off(const error_code&);
+  void report(const protocol::progress&);
+
+  void violate(close_code, std::string what);
+  void finish();
+  void fail(const error_code&, std::string what);
+  void refuse();
+  void drop() noexcept override;
+  void end() noexcept;
+
+  std::optional<stream> stream_;
+  std::unique_ptr<protocol::link_observer> observer_;
+  protocol::wire wire_;
+  boost::beast::saved_handler held_;  // Beast's, waiting for room
+  std::size_t raw_bytes_ = 0;         // queued since the wire was last empty
+  inbound_message inbound_;
+  std::array<char, 24> key_;
+  phase phase_ = phase::fresh;
+  bool paused_ = true;
+  bool reading_ = false;    // a read is under way
+  bool waiting_ = false;    // for the kernel to take more
+  bool finishing_ = false;  // nothing more will be read; when all is written, that is the end
+};
+
+}  // namespace fairlead::net

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/associated_allocator.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/beast/core/bind_handler.hpp>
+#include <boost/beast/core/buffers_to_string.hpp>
+#include <boost/beast/core/role.hpp>
+#include <boost/beast/core/saved_handler.hpp>
+
+#include "net/asio.hpp"
+
+namespace fairlead::net {
+
+/// Takes what Beast writes: its handshake response and its control frames. Alive for as long as Beast's handler is.
+class raw_sink {
+ public:
+  /// One whole HTTP response or control frame.
+  virtual void take_raw(std::string_view bytes) = 0;
+  /// A turn later: writes what was taken. An error if the stream is gone. Never called from within a call to the link.
+  [[nodiscard]] virtual error_code flush_raw() = 0;
+  /// Where a write waits while the peer reads nothing: pongs must not pile up. Null: there is room.
+  virtual boost::beast::saved_handler* full() noexcept = 0;
+
+ protected:
+  ~raw_sink() = default;
+};
+
+/// What Beast takes for the socket. Reads pass through; writes are collected, so that Beast's few frames and our many
+/// stand in one queue, under one seal, and leave in one system call.
+///
+/// Beast writes each control frame, and the handshake response, by one call (its read.hpp and accept.hpp), and always
+/// a whole one, because a write here takes everything.
+template <class Socket>
+class collecting_stream {
+ public:
+  using executor_type = typename Socket::executor_type;
+
+  /// `already_read` came behind the upgrade request and is read first.
+  collecting_stream(Socket socket, std::string_view already_read, raw_sink& sink)
+      : socket_(std::move(socket)), already_read_(already_read), sink_(sink) {}
+
+  [[nodiscard]] executor_type get_executor() noexcept { return socket_.get_executor(); }
+  [[nodiscard]] Socket& socket() noexcept { return socket_; }
+
+  template <class Buffers, class Handler>
+  auto async_read_some(const Buffers& buffers, Handler&& handler) {
+    return asio::async_initiate<Handler, void(error_code, std::size_t)>(
+        [this](auto&& done, const Buffers& into) {
+          if (already_read_.empty()) return socket_.async_read_some(into, std::forward<decltype(done)>(done));
+          const std::size_t size = asio::buffer_copy(into, asio::buffer(already_read_));
+          already_read_.erase(0, size);
+          if (already_read_.empty()) std::string().swap(already_read_);
+          asio::post(get_executor(),
+                     boost::beast::bind_front_handler(std::forward<decltype(done)>(done), error_code{}, size));
+        },
+        handler, buffers);
+  }
+
+  template <class Buffers, class Handler>
+  auto async_write_some(const Buffers& buffers, Handler&& handler) {
+    return asio::async_initiate<Handler, void(error_code, std::size_t)>(
+        [this](auto&& done, const Buffers& from) {
+          const std::string bytes = boost::beast::buffers_to_string(from);
+          sink_.take_raw(bytes);
+          using done_type = std::decay_t<decltype(done)>;
+          asio::post(get_executor(), taken<done_type>{{std::forward<decltype(done)>(done), bytes.size(), get_executor()}, sink_});
+        },
+        handler, buffers);
+  }
+
+ private:
+  /// Tells Beast that all was written. Invoked without an argument by saved_handler, unless it was cancelled.
+  template <class Handler>
+  struct completion {
+    using executor_type = asio::associated_executor_t<Handler, typename collecting_stream::executor_type>;
+    using allocator_type = asio::associated_allocator_t<Handler>;
+
+    Handler handler;
+    std::size_t size;
+    typename collecting_stream::executor_type home;
+
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return asio::get_associated_allocator(handler); }
+    [[nodiscard]] executor_type get_executor() const noexcept { return asio::get_associated_executor(handler, home); }
+    void operator()(error_code ec = {}) { std::move(handler)(ec, ec ? 0 : size); }
+  };
+
+  /// Flushes, and completes once there is room for more.
+  template <class Handler>
+  struct taken : completion<Handler> {
+    raw_sink& sink;  // lives as long as the handler: at the end of its chain is the link's own
+
+    void operator()() {
+      const error_code gone = sink.flush_raw();
+      auto& done = static_cast<completion<Handler>&>(*this);
+      if (auto* const waiting = gone ? nullptr : sink.full())
+        waiting->emplace(std::move(done));
+      else
+        done(gone);
+    }
+  };
+
+  Socket socket_;
+  std::string already_read_;
+  raw_sink& sink_;
+};
+
+/// Found by Beast when a WebSocket ends: the link itself flushes, lingers and closes.
+template <class Socket>
+void teardown(boost::beast::role_type, collecting_stream<Socket>&, error_code& ec) {
+  ec = {};
+}
+
+template <class Socket, class Handler>
+void async_teardown(boost::beast::role_type, collecting_stream<Socket>& stream, Handler&& handler) {
+  asio::post(stream.get_executor(), boost::beast::bind_front_handler(std::forward<Handler>(handler), error_code{}));
+}
+
+/// For time-outs of Beast's own, which are off.
+template <class Socket>
+void beast_close_socket(collecting_stream<Socket>& stream) {
+  error_code ignored;
+  stream.socket().close(ignored);
+}
+
+}  // namespace fairlead::net

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "net/asio.hpp"
+#include "net/http.hpp"
+#include "net/socket_group.hpp"
+
+namespace fairlead::net {
+
+/// Where one loop accepts the sockets of one listener. Its functions are called on that loop's thread.
+class gate : public std::enable_shared_from_this<gate> {
+ public:
+  struct options {
+    std::shared_ptr<socket_group> sockets;
+    std::shared_ptr<http_service> service;
+    std::size_t max_body;
+    std::string address;  ///< for the log
+  };
+
+  gate(tcp_acceptor, options);
+
+  void accept();
+  /// No more sockets are accepted, no more requests served; links live on.
+  void close() noexcept;
+  /// Every socket that is left is closed.
+  void drop() noexcept;
+
+ private:
+  void on_accept(const error_code&, tcp_socket);
+  void admit(tcp_socket);
+  void pause(const error_code&);
+
+  std::optional<tcp_acceptor> acceptor_;
+  asio::ip::tcp::endpoint peer_;
+  const options options_;
+  protocol::timer retry_;
+  bool pausing_ = false;
+};
+
+}  // namespace fairlead::net

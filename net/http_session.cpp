@@ -1,0 +1,283 @@
+#include "net/http_session.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "net/address.hpp"
+#include "net/handshake.hpp"
+#include "net/http_message.hpp"
+#include "net/linger.hpp"
+#include "net/link.hpp"
+#include "net/request_target.hpp"
+
+namespace fairlead::net {
+namespace {
+
+namespace http = boost::beast::http;
+
+constexpr std::size_t head_read_size = 1024;
+constexpr std::size_t body_read_size = 16 * 1024;
+
+class http_session final : public socket_owner, public std::enable_shared_from_this<http_session> {
+ public:
+  http_session(tcp_socket socket, const asio::ip::tcp::endpoint& peer, std::shared_ptr<http_service> service,
+               std::size_t max_body)
+      : socket_(std::move(socket)), peer_(peer), service_(std::move(service)), max_body_(max_body),
+        deadline_([this] { on_deadline(); }) {}
+
+  void start(const std::shared_ptr<socket_group>& group) {
+    join(group);
+    next_request();
+  }
+
+  void answer(http_response);
+  void wind_down() noexcept override;
+  void drop() noexcept override { end(); }
+
+ private:
+  enum class phase { head, body, service, response, ended };
+  using parser = http::request_parser<http::string_body>;
+
+  void next_request();
+  void set_deadline();
+  void on_deadline();
+  void read();
+  void on_read(const error_code&, std::size_t);
+  void parse();
+  void on_head();
+  void on_upgrade();
+  void on_request();
+  void refuse(http_response, std::string_view event = "http.refused");
+  void write(const http_response&, bool keep_alive);
+  void on_written(const error_code&, bool keep_alive);
+  void end() noexcept;
+  [[nodiscard]] bool nothing_received() const { return buffer_.size() == 0 && !parser_->got_some(); }
+  [[nodiscard]] std::shared_ptr<protocol::link> make_link();
+
+  std::optional<tcp_socket> socket_;
+  const asio::ip::tcp::endpoint peer_;
+  const std::shared_ptr<http_service> service_;
+  const std::size_t max_body_;
+  protocol::timer deadline_;
+  boost::beast::flat_buffer buffer_;
+  std::optional<parser> parser_;
+  encoding encoding_;
+  std::string out_;
+  std::shared_ptr<http_session> awaiting_answer_;  // itself, while nothing else holds it
+  phase phase_ = phase::head;
+};
+
+/// The one answer to a request, from any thread. Does not keep the session.
+class responder {
+ public:
+  responder(std::weak_ptr<http_session> session, std::shared_ptr<protocol::event_loop> loop)
+      : session_(std::move(session)), loop_(std::move(loop)) {}
+  ~responder() {
+    try {
+      answer(plain_response(500, "the request was not answered"));
+    } catch (...) {
+      // Out of memory, in a destructor: the session ends by itself when the listener stops.
+    }
+  }
+  responder(const responder&) = delete;
+  responder& operator=(const responder&) = delete;
+
+  void answer(http_response response) {
+    if (used_.exchange(true)) return;
+    loop_->post([session = session_, response = std::move(response)]() mutable {
+      if (const auto alive = session.lock()) alive->answer(std::move(response));
+    });
+  }
+
+ private:
+  const std::weak_ptr<http_session> session_;
+  const std::shared_ptr<protocol::event_loop> loop_;
+  std::atomic<bool> used_{false};
+};
+
+// --- time and reading -----------------------------------------------------------------------------------------------
+
+void http_session::next_request() {
+  parser_.emplace();
+  parser_->header_limit(static_cast<std::uint32_t>(group()->limits().max_header_size));
+  parser_->body_limit(max_body_);
+  phase_ = phase::head;
+  set_deadline();
+  buffer_.size() > 0 ? parse() : read();
+}
+
+void http_session::set_deadline() {
+  auto& loop = group()->home();
+  loop.schedule(deadline_, loop.now() + group()->limits().handshake_timeout);
+}
+
+void http_session::on_deadline() {
+  const auto self = shared_from_this();
+  if (phase_ == phase::response || (phase_ == phase::head && nothing_received())) return end();
+  refuse(plain_response(408, "the request did not arrive in time"), "http.timeout");
+}
+
+void http_session::read() {
+  const std::size_t room = phase_ == phase::head ? head_read_size : body_read_size;
+  socket_->async_read_some(buffer_.prepare(room), [self = shared_from_this()](const error_code& ec, std::size_t n) {
+    if (self->phase_ == phase::head || self->phase_ == phase::body) self->on_read(ec, n);
+  });
+}
+
+void http_session::on_read(const error_code& ec, std::size_t n) {
+  group()->home().begin_turn();
+  if (ec) return end();  // without a whole request there is nobody to answer
+  buffer_.commit(n);
+  parse();
+}
+
+void http_session::parse() {
+  error_code failed;
+  while (buffer_.size() > 0 && !failed && !parser_->is_done()) {
+    buffer_.consume(parser_->put(buffer_.data(), failed));
+    if (failed || phase_ != phase::head || !parser_->is_header_done()) continue;
+    return on_head();
+  }
+  if (failed && failed != http::error::need_more) return refuse(answer_to(failed));
+  if (phase_ == phase::body && parser_->is_done()) return on_request();
+  read();
+}
+
+void http_session::on_head() {
+  const auto& head = parser_->get();
+  if (static_cast<std::size_t>(std::distance(head.begin(), head.end())) > group()->limits().max_header_count)
+    return refuse(plain_response(431, "too many header fields"));
+  if (asks_for_websocket(head)) return on_upgrade();
+  if (head.version() == 11 && head.count(http::field::host) != 1)
+    return refuse(plain_response(400, "exactly one Host is required"));
+  phase_ = phase::body;
+  if (parser_->is_done()) return on_request();
+  set_deadline();
+  parser_->eager(true);
+  if (boost::beast::iequals(head[http::field::expect], "100-continue")) {
+    error_code ignored;  // a client that does not get it sends the body all the same (RFC 7231 5.1.1)
+    socket_->non_blocking(true, ignored);
+    socket_->write_some(asio::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25), ignored);
+  }
+  parse();
+}
+
+// --- what becomes of a request --------------------------------------------------------------------------------------
+
+void http_session::on_upgrade() {
+  const auto& head = parser_->get();
+  if (auto fault = fault_of_upgrade(head)) return refuse(std::move(*fault));
+  const auto target = parse_request_target(head.target());
+  if (!target) return refuse(plain_response(400, "the request target is no path"));
+  const std::string peer = to_string(peer_);
+  upgrade_request request{head.target(), target->path, target->query, peer, {}};
+  for (const auto& line : head) request.headers.emplace_back(line.name_string(), line.value());
+
+  const auto self = shared_from_this();
+  std::optional<http_response> refusal;
+  try {
+    refusal = service_->upgrade(group()->home().index(), request, [&] { return make_link(); });
+  } catch (const std::exception& e) {
+    if (group()) group()->write_log(severity::error, "http.service_failed", {{"what", e.what()}});
+  }
+  if (phase_ == phase::ended) return;  // the link has the socket
+  refuse(refusal ? std::move(*refusal) : plain_response(500, "the upgrade was neither taken nor refused"));
+}
+
+std::shared_ptr<protocol::link> http_session::make_link() {
+  if (phase_ == phase::ended) return nullptr;
+  const auto key = parser_->get()[http::field::sec_websocket_key];
+  const auto rest = buffer_.data();
+  const auto home = group();
+  tcp_socket socket = std::move(*socket_);
+  end();
+  return make_tcp_link(std::move(socket), home, key, {static_cast<const char*>(rest.data()), rest.size()});
+}
+
+void http_session::on_request() {
+  auto message = parser_->release();
+  const auto target = parse_request_target(message.target());
+  auto path = target ? percent_decoded(target->path) : std::nullopt;
+  if (!path) return refuse(plain_response(400, "the request target is no path"));
+  http_request request{message.method_string(), std::move(*path), std::string(target->query), std::move(message.body()),
+                       to_string(peer_), {}};
+  for (const auto& line : message) request.headers.emplace_back(line.name_string(), line.value());
+
+  encoding_ = {.keep_alive = message.keep_alive(),
+               .without_body = message.method() == http::verb::head,
+               .version = message.version()};
+  phase_ = phase::service;
+  deadline_.cancel();
+  awaiting_answer_ = shared_from_this();
+  const auto answerer = std::make_shared<responder>(weak_from_this(), group()->loop_handle());
+  try {
+    service_->handle(request, [answerer](http_response response) { answerer->answer(std::move(response)); });
+  } catch (const std::exception& e) {
+    group()->write_log(severity::error, "http.service_failed", {{"what", e.what()}});
+  }
+}
+
+// --- answering ------------------------------------------------------------------------------------------------------
+
+void http_session::answer(http_response response) {
+  const auto self = std::exchange(awaiting_answer_, nullptr);
+  if (phase_ == phase::service) write(response, encoding_.keep_alive && !group()->winding_down());
+}
+
+/// Answers a request that cannot be served and ends: what follows it may not be a request at all.
+void http_session::refuse(http_response response, std::string_view event) {
+  const auto peer = to_string(peer_);
+  group()->write_log(severity::debug, event, {{"peer", peer}, {"status", std::uint64_t{response.status}}});
+  error_code ignored;
+  socket_->cancel(ignored);
+  write(response, false);
+}
+
+void http_session::write(const http_response& response, bool keep_alive) {
+  encoding_.keep_alive = keep_alive;
+  out_ = encode(response, encoding_);
+  phase_ = phase::response;
+  set_deadline();
+  asio::async_write(*socket_, asio::buffer(out_), [self = shared_from_this(), keep_alive](const error_code& ec, std::size_t) {
+    if (self->phase_ == phase::response) self->on_written(ec, keep_alive);
+  });
+}
+
+void http_session::on_written(const error_code& ec, bool keep_alive) {
+  group()->home().begin_turn();
+  if (ec) return end();
+  if (keep_alive) return next_request();
+  const auto home = group();
+  tcp_socket socket = std::move(*socket_);
+  end();
+  linger(std::move(socket), home);
+}
+
+void http_session::wind_down() noexcept {
+  if (phase_ == phase::head && nothing_received()) end();
+}
+
+void http_session::end() noexcept {
+  phase_ = phase::ended;
+  deadline_.cancel();
+  socket_.reset();
+  leave();
+  const auto last = std::move(awaiting_answer_);
+}
+
+}  // namespace
+
+void serve_http(tcp_socket socket, const asio::ip::tcp::endpoint& peer, const std::shared_ptr<socket_group>& group,
+                std::shared_ptr<http_service> service, std::size_t max_body) {
+  std::make_shared<http_session>(std::move(socket), peer, std::move(service), max_body)->start(group);
+}
+
+}  // namespace fairlead::net

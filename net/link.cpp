@@ -1,0 +1,338 @@
+#include "net/link.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <span>
+
+#include "net/basic_link.hpp"
+#include "net/http_message.hpp"
+#include "net/linger.hpp"
+#include "protocol/utf8.hpp"
+
+namespace fairlead::net {
+namespace {
+
+namespace http = boost::beast::http;
+namespace websocket = boost::beast::websocket;
+
+/// What lingers is the TCP socket, whatever lay on it.
+tcp_socket tcp_of(tcp_socket& socket) { return std::move(socket); }
+
+}  // namespace
+
+template <class Socket>
+basic_link<Socket>::basic_link(Socket socket, const std::shared_ptr<socket_group>& group, std::string_view key,
+                               std::string_view already_read)
+    : stream_(std::in_place, std::move(socket), already_read, static_cast<raw_sink&>(*this)) {
+  key.copy(key_.data(), key_.size());
+  join(group);
+}
+
+template <class Socket>
+basic_link<Socket>::~basic_link() {
+  if (phase_ == phase::fresh) refuse();
+}
+
+template <class Socket>
+template <class Body>
+void basic_link<Socket>::turn(Body&& body) {
+  if (phase_ == phase::ended) return;
+  group()->home().begin_turn();
+  try {
+    body();
+  } catch (const std::exception& e) {
+    if (phase_ == phase::ended) throw;
+    fail(make_error_code(boost::system::errc::operation_canceled), e.what());
+  }
+}
+
+// --- opening --------------------------------------------------------------------------------------------------------
+
+template <class Socket>
+void basic_link<Socket>::open(std::unique_ptr<protocol::link_observer> observer) {
+  if (phase_ != phase::fresh) return;
+  observer_ = std::move(observer);
+  phase_ = phase::upgrading;
+  // Never zero, so that Beast compares every length with it before it believes it: also one whose highest bit is set,
+  // which Beast 1.81 does not refuse by itself (RFC 6455 5.2).
+  stream_->read_message_max(std::max<std::size_t>(1, group()->limits().max_message_size));
+  stream_->set_option(websocket::stream_base::decorator(
+      [](websocket::response_type& response) { response.set(http::field::server, "Fairlead"); }));
+  stream_->async_accept(handshake_request(), [self = this->shared_from_this()](const error_code& ec) {
+    self->turn([&] { self->on_accepted(ec); });
+  });
+  wire_.handshake_done();  // the response stands in the wire
+}
+
+/// What Beast looks at, and no more: the client's request was found good, and belongs to the HTTP session.
+template <class Socket>
+auto basic_link<Socket>::handshake_request() const -> http::request<http::empty_body> {
+  http::request<http::empty_body> request(http::verb::get, "/", 11);
+  request.set(http::field::host, "-");
+  request.set(http::field::connection, "upgrade");
+  request.set(http::field::upgrade, "websocket");
+  request.set(http::field::sec_websocket_key, boost::beast::string_view(key_.data(), key_.size()));
+  request.set(http::field::sec_websocket_version, "13");
+  return request;
+}
+
+template <class Socket>
+void basic_link<Socket>::on_accepted(const error_code& ec) {
+  if (phase_ == phase::broken) return;
+  if (ec) return fail(ec, "the handshake failed: " + ec.message());
+  phase_ = phase::open;
+  observer_->on_upgraded();
+  if (!paused_) resume_reading();
+}
+
+/// Dropped unopened: the request gets an answer all the same.
+template <class Socket>
+void basic_link<Socket>::refuse() {
+  const auto home = group();
+  tcp_socket bare = tcp_of(socket());
+  end();
+  try {
+    respond_and_linger(std::move(bare), home, encode(plain_response(503, "shutting down"), {}));
+  } catch (const std::exception&) {
+    // Out of memory, in a destructor: the socket is closed.
+  }
+}
+
+// --- reading --------------------------------------------------------------------------------------------------------
+
+template <class Socket>
+void basic_link<Socket>::resume_reading() {
+  paused_ = false;
+  if (phase_ == phase::open && !reading_ && !finishing_) read();
+}
+
+template <class Socket>
+void basic_link<Socket>::pause_reading() {
+  paused_ = !wire_.sealed();  // the answer to a Close must be read, whatever comes before it
+}
+
+template <class Socket>
+void basic_link<Socket>::read() {
+  reading_ = true;
+  const auto room = inbound_.room(stream_->read_size_hint());
+  stream_->async_read_some(asio::buffer(room.data(), room.size()),
+                           [self = this->shared_from_this()](const error_code& ec, std::size_t n) {
+                             self->turn([&] { self->on_read(ec, n); });
+                           });
+}
+
+template <class Socket>
+void basic_link<Socket>::on_read(const error_code& ec, std::size_t n) {
+  reading_ = false;
+  if (phase_ == phase::broken) return;
+  if (ec) return on_read_error(ec);
+  const bool whole = stream_->is_message_done();
+  inbound_.commit(n, whole);
+  if (!whole) return read();
+  // Beast 1.81 does not finish its check where the last frame of a message is empty.
+  if (n == 0 && stream_->got_text() && !protocol::valid_utf8(inbound_.view()))
+    return violate(close_code::invalid_payload, "text that is not valid UTF-8");
+  deliver();
+  if (phase_ == phase::open && !paused_ && !reading_ && !finishing_) read();
+}
+
+template <class Socket>
+void basic_link<Socket>::deliver() {
+  auto what = message::make(stream_->got_text() ? message_kind::text : message_kind::binary, inbound_.view());
+  inbound_.clear();
+  observer_->on_message(std::move(what));
+}
+
+/// Beast has answered with a Close frame, through the wire, wherever one was due.
+template <class Socket>
+void basic_link<Socket>::on_read_error(const error_code& ec) {
+  if (ec == websocket::error::closed) {
+    const auto said = stream_->reason();
+    finishing_ = true;
+    observer_->on_peer_close(said.code == websocket::close_code::none ? close_code::no_status : close_code{said.code},
+                             std::string(said.reason.data(), said.reason.size()));
+    return finish();
+  }
+  if (ec == websocket::error::message_too_big) return violate(close_code::message_too_big, ec.message());
+  if (ec == websocket::error::bad_frame_payload) return violate(close_code::invalid_payload, ec.message());
+  if (ec == websocket::condition::protocol_violation) return violate(close_code::protocol_error, ec.message());
+  fail(ec, ec == asio::error::eof ? "end of file without a Close frame" : ec.message());
+}
+
+// --- writing --------------------------------------------------------------------------------------------------------
+
+template <class Socket>
+void basic_link<Socket>::send_close(close_code code, std::string_view reason) {
+  wire_.push_close(code, reason);
+  resume_reading();
+}
+
+template <class Socket>
+protocol::progress basic_link<Socket>::flush() {
+  return write_out();
+}
+
+template <class Socket>
+protocol::progress basic_link<Socket>::write_out() {
+  protocol::progress made;
+  while (!waiting_ && alive() && !wire_.empty()) {
+    error_code failed;
+    std::size_t offered = 0;
+    const std::size_t written = write_some(offered, failed);
+    if (written > 0) {
+      const auto step = wire_.consume(written);
+      made.messages += step.messages;
+      made.bytes += step.bytes;
+    }
+    if (!alive()) break;  // a receipt ended it
+    if (failed == asio::error::would_block || (!failed && written < offered))
+      wait_for_room();
+    else if (failed && failed != asio::error::interrupted)
+      break_off(failed);
+  }
+  if (alive() && wire_.empty()) on_drained();
+  return made;
+}
+
+/// One gathered write. Asio sets MSG_NOSIGNAL: a peer that is gone is an error code, not a signal.
+template <class Socket>
+std::size_t basic_link<Socket>::write_some(std::size_t& offered, error_code& failed) {
+  auto& room = group()->gather_room();
+  const std::size_t count = wire_.gather(room.views);
+  for (std::size_t i = 0; i < count; ++i) {
+    room.buffers[i] = asio::const_buffer(room.views[i].data(), room.views[i].size());
+    offered += room.views[i].size();
+  }
+  if (count == 1) return socket().write_some(room.buffers[0], failed);
+  return socket().write_some(std::span(room.buffers.data(), count), failed);
+}
+
+template <class Socket>
+void basic_link<Socket>::wait_for_room() {
+  waiting_ = true;
+  socket().lowest_layer().async_wait(tcp_socket::wait_write, [self = this->shared_from_this()](const error_code& ec) {
+    self->turn([&] {
+      self->waiting_ = false;
+      if (ec) return self->break_off(ec);
+      self->report(self->write_out());
+      self->finish();
+    });
+  });
+}
+
+template <class Socket>
+void basic_link<Socket>::on_drained() {
+  raw_bytes_ = 0;
+  if (!held_.has_value()) return;
+  asio::post(stream_->get_executor(), [self = this->shared_from_this()] {
+    if (self->phase_ != phase::ended) self->held_.maybe_invoke();
+  });
+}
+
+/// The socket takes no more. Told a turn later: this may be within a call to the link.
+template <class Socket>
+void basic_link<Socket>::break_off(const error_code& ec) {
+  if (!alive()) return;
+  phase_ = phase::broken;
+  wire_.abandon();
+  asio::post(stream_->get_executor(), [self = this->shared_from_this(), ec] {
+    self->turn([&] { self->fail(ec, ec.message()); });
+  });
+}
+
+template <class Socket>
+void basic_link<Socket>::report(const protocol::progress& made) {
+  if (made.messages > 0 && observer_) observer_->on_progress(made);
+}
+
+template <class Socket>
+void basic_link<Socket>::take_raw(std::string_view bytes) {
+  wire_.push_raw(bytes);
+  raw_bytes_ += bytes.size();
+}
+
+template <class Socket>
+error_code basic_link<Socket>::flush_raw() {
+  turn([this] { report(write_out()); });
+  return phase_ == phase::ended ? asio::error::operation_aborted : error_code{};
+}
+
+template <class Socket>
+boost::beast::saved_handler* basic_link<Socket>::full() noexcept {
+  const bool stuck = waiting_ && raw_bytes_ > most_raw_bytes && !wire_.sealed();
+  return alive() && stuck ? &held_ : nullptr;
+}
+
+// --- ending ---------------------------------------------------------------------------------------------------------
+
+template <class Socket>
+void basic_link<Socket>::violate(close_code code, std::string what) {
+  wire_.push_close(code, {});  // nothing, if Beast has sent one
+  finishing_ = true;
+  observer_->on_violation(code, std::move(what));
+  finish();
+}
+
+/// The end, if all is read and written.
+template <class Socket>
+void basic_link<Socket>::finish() {
+  if (!finishing_ || !alive()) return;
+  report(write_out());
+  if (!alive() || !wire_.empty()) return;
+  const auto home = group();
+  tcp_socket bare = tcp_of(socket());
+  const auto last = std::move(observer_);
+  end();
+  linger(std::move(bare), home);
+  last->on_closed();
+}
+
+template <class Socket>
+void basic_link<Socket>::fail(const error_code& ec, std::string what) {
+  const auto last = std::move(observer_);
+  end();
+  if (last) last->on_failed(ec, std::move(what));
+}
+
+template <class Socket>
+void basic_link<Socket>::abort() {
+  if (phase_ == phase::ended) return;
+  const auto self = this->shared_from_this();
+  // A reset: what the peer does not take shall not stay in the kernel.
+  error_code ignored;
+  socket().lowest_layer().set_option(asio::socket_base::linger(true, 0), ignored);
+  // The observer may be what called: it is destroyed a turn later.
+  asio::post(stream_->get_executor(), [last = std::move(observer_)] {});
+  end();
+}
+
+template <class Socket>
+void basic_link<Socket>::drop() noexcept {
+  const auto self = this->shared_from_this();
+  const auto executor = stream_->get_executor();
+  auto last = std::move(observer_);
+  end();
+  if (!last) return;
+  asio::post(executor, [last = std::move(last)] {
+    last->on_failed(error_code(asio::error::operation_aborted), "the listener was stopped");
+  });
+}
+
+template <class Socket>
+void basic_link<Socket>::end() noexcept {
+  phase_ = phase::ended;
+  error_code ignored;
+  socket().lowest_layer().close(ignored);
+  wire_.abandon();
+  held_.reset();
+  inbound_.clear();
+  stream_.reset();
+  leave();
+}
+
+std::shared_ptr<protocol::link> make_tcp_link(tcp_socket socket, const std::shared_ptr<socket_group>& group,
+                                              std::string_view key, std::string_view already_read) {
+  return std::make_shared<basic_link<tcp_socket>>(std::move(socket), group, key, already_read);
+}
+
+}  // namespace fairlead::net

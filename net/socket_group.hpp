@@ -1,0 +1,86 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+
+#include <fairlead/limits.hpp>
+#include <fairlead/log.hpp>
+
+#include "net/loop.hpp"
+
+namespace fairlead::net {
+
+class socket_group;
+
+/// Something that owns an open socket, and is counted and can be found for as long as it does. Its own loop's thread only.
+class socket_owner {
+ public:
+  socket_owner() = default;
+  socket_owner(const socket_owner&) = delete;
+  socket_owner& operator=(const socket_owner&) = delete;
+
+  /// The listener stops accepting: an owner that waits for a first or next request ends.
+  virtual void wind_down() noexcept {}
+  /// The listener stops: close the socket before returning and let go of everything that belongs to the io_context.
+  virtual void drop() noexcept = 0;
+
+ protected:
+  ~socket_owner() { leave(); }
+  void join(std::shared_ptr<socket_group>);
+  /// The socket is closed, or belongs to someone else now.
+  void leave() noexcept;
+  /// Null unless this owns a socket.
+  [[nodiscard]] const std::shared_ptr<socket_group>& group() const noexcept { return group_; }
+
+ private:
+  friend class socket_group;
+  std::shared_ptr<socket_group> group_;
+  socket_owner* next_ = nullptr;
+  socket_owner* previous_ = nullptr;
+};
+
+/// The open sockets of one listener on one loop, and what they share.
+class socket_group {
+ public:
+  using counter = std::shared_ptr<std::atomic<std::size_t>>;
+
+  socket_group(std::shared_ptr<loop> on, const fairlead::limits& bounds, std::shared_ptr<log> sink, counter open)
+      : loop_(std::move(on)), limits_(bounds), logger_(std::move(sink)), open_(std::move(open)) {}
+
+  [[nodiscard]] net::loop& home() const noexcept { return *loop_; }
+  [[nodiscard]] const std::shared_ptr<net::loop>& loop_handle() const noexcept { return loop_; }
+  [[nodiscard]] const fairlead::limits& limits() const noexcept { return limits_; }
+  /// Open sockets of the whole listener, all loops together.
+  [[nodiscard]] std::size_t open_sockets() const noexcept { return *open_; }
+  void write_log(severity, std::string_view event, std::initializer_list<log_field>) const noexcept;
+
+  /// No further requests are served.
+  [[nodiscard]] bool winding_down() const noexcept { return winding_down_; }
+  void wind_down() noexcept;
+  void drop_all() noexcept;
+
+  /// Room for one gathered write: shared by the loop's sockets, for use within one call.
+  struct scratch {
+    std::array<std::string_view, 64> views;
+    std::array<boost::asio::const_buffer, 64> buffers;
+  };
+  [[nodiscard]] scratch& gather_room() noexcept { return scratch_; }
+
+ private:
+  friend class socket_owner;
+  const std::shared_ptr<net::loop> loop_;
+  const fairlead::limits limits_;
+  const std::shared_ptr<log> logger_;
+  const counter open_;
+  socket_owner* first_ = nullptr;
+  bool winding_down_ = false;
+  scratch scratch_;
+};
+
+}  // namespace fairlead::net
