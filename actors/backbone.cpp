@@ -5,10 +5,12 @@
 #include <utility>
 
 #include "actors/caf.hpp"
+#include "actors/caf_access.hpp"
 #include "actors/collector.hpp"
 #include "actors/connection_actor.hpp"
 #include "actors/connection_core.hpp"
 #include "actors/environment.hpp"
+#include "actors/fan_out.hpp"
 #include "actors/mailbox_observer.hpp"
 #include "actors/roster.hpp"
 #include "actors/supervisor.hpp"
@@ -28,17 +30,12 @@ backbone_options complete(backbone_options o) {
   return o;
 }
 
-/// Our actors live on our loops; CAF's own scheduler has nothing to do but must exist.
-caf::actor_system_config quiet_config() {
+/// Our actors live on our loops. CAF's own scheduler is for the embedder's; "sharing" sleeps while it has nothing to do.
+caf::actor_system_config quiet_config(unsigned threads) {
   caf::actor_system_config config;
-  config.set("scheduler.max-threads", 1u);
+  config.set("scheduler.max-threads", threads);
+  config.set("scheduler.policy", caf::atom("sharing"));
   return config;
-}
-
-except_list sorted(std::vector<connection_id> except) {
-  if (except.empty()) return nullptr;
-  std::ranges::sort(except);
-  return std::make_shared<const std::vector<connection_id>>(std::move(except));
 }
 
 template <class Sink, class Callback>
@@ -51,7 +48,7 @@ std::shared_ptr<Sink> sink_for(Callback&& done) {
 class backbone::impl {
  public:
   explicit impl(backbone_options o)
-      : config(quiet_config()), system(config), env(system, complete(std::move(o))) {
+      : config(quiet_config(o.actor_threads)), system(config), env(system, complete(std::move(o))) {
     const auto& loops = env.options.loops;
     for (std::size_t i = 0; i < loops.size(); ++i) {
       auto& here = env.loops.emplace_back();
@@ -64,16 +61,6 @@ class backbone::impl {
   }
 
   ~impl() { system.await_all_actors_done(); }
-
-  /// Null if the bound on broadcasts that wait for their fan-out is met.
-  permit_ptr count_broadcast(std::size_t bytes) {
-    const auto& l = env.options.limits;
-    if (!env.pending_broadcasts->try_add(1, bytes,
-                                         static_cast<std::uint32_t>(l.max_pending_broadcasts),
-                                         l.max_pending_broadcast_bytes))
-      return nullptr;
-    return std::make_shared<const broadcast_permit>(env.pending_broadcasts, bytes);
-  }
 
   caf::actor_system_config config;
   caf::actor_system system;
@@ -99,22 +86,11 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
 }
 
 bool backbone::broadcast(message what, std::vector<connection_id> except) {
-  auto permit = impl_->count_broadcast(what.frame().size());
-  if (!permit) return false;
-  tell(impl_->env.supervisor,
-       actors::broadcast{std::move(what), sorted(std::move(except)), {}, std::move(permit)});
-  return true;
+  return submit(impl_->env, std::move(what), std::move(except), nullptr);
 }
 
 void backbone::broadcast(message what, std::vector<connection_id> except, broadcast_callback done) {
-  auto asked = sink_for<summary_sink>(std::move(done));
-  auto permit = impl_->count_broadcast(what.frame().size());
-  if (permit)
-    return tell(impl_->env.supervisor, actors::broadcast{std::move(what), sorted(std::move(except)),
-                                                         std::move(asked), std::move(permit)});
-  broadcast_summary refused;
-  refused.add(send_result::overflow, connection_count());
-  if (asked) asked->add(refused);
+  submit(impl_->env, std::move(what), std::move(except), sink_for<summary_sink>(std::move(done)));
 }
 
 void backbone::send_to_user(std::string user, message what, broadcast_callback done) {
@@ -171,5 +147,11 @@ void backbone::stop(milliseconds deadline, close_code code, std::string reason,
        actors::stop{deadline, code, std::move(reason),
                     std::make_shared<std::function<void(shutdown_summary)>>(std::move(done))});
 }
+
+caf::actor caf_access::supervisor(const backbone& b) {
+  return caf::actor_cast<caf::actor>(b.impl_->env.supervisor);
+}
+
+caf::actor_system& caf_access::system(const backbone& b) { return b.impl_->system; }
 
 }  // namespace fairlead::actors

@@ -24,6 +24,8 @@ struct backbone_options {
       loops;  ///< at least one; connections live on these
   std::shared_ptr<protocol::event_loop>
       side;  ///< for collectors: answers even when a loop above is stuck
+  unsigned actor_threads =
+      1;  ///< of CAF's own scheduler, for actors that an embedder spawns beside ours
   fairlead::limits limits;
   std::shared_ptr<log> logger;  ///< null: silent
   std::function<protocol::wall_time()> wall_clock = &std::chrono::system_clock::now;
@@ -106,6 +108,7 @@ class backbone {
             std::function<void(shutdown_summary)> done);
 
  private:
+  friend struct caf_access;
   class impl;
   std::unique_ptr<impl> impl_;
 };

@@ -1,3 +1,4 @@
+#include <fairlead/caf/actors.hpp>
 #include <fairlead/connection.hpp>
 
 #include "actors/connection_core.hpp"
@@ -86,6 +87,10 @@ void connection::close(close_code code, std::string reason, close_callback done)
 std::future<close_result> connection::close_reported(close_code code, std::string reason) const {
   return ask<close_result>(
       [&](close_callback done) { close(code, std::move(reason), std::move(done)); });
+}
+
+caf::actor actor_of(const connection& c) {
+  return c.core() ? caf::actor_cast<caf::actor>(c.core()->actor) : caf::actor{};
 }
 
 }  // namespace fairlead

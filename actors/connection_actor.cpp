@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <exception>
 
+#include <fairlead/caf/messages.hpp>
+
 #include "actors/companion.hpp"
 #include "protocol/severity.hpp"
 
@@ -39,6 +41,18 @@ caf::behavior connection_actor::make_behavior() {
       [this](const admitted& m) { on(m); },
       [this](begin_close& m) { on(m); },
       [this](overflowed m) { on(m); },
+      // From actors of the embedder's. Counted now: CAF's mailbox let them in unseen.
+      [this](const send_message& m) -> caf::result<send_result> {
+        auto promise = make_response_promise<send_result>();
+        connection{core_}.send(m.what, [promise](send_result r) mutable { promise.deliver(r); });
+        return promise;
+      },
+      [this](close_connection& m) -> caf::result<close_result> {
+        auto promise = make_response_promise<close_result>();
+        connection{core_}.close(m.code, std::move(m.reason),
+                                [promise](close_result r) mutable { promise.deliver(r); });
+        return promise;
+      },
       [this](take_snapshot) { return snapshot(); },
       [this](abort_now) {
         link_->abort();

@@ -84,4 +84,25 @@ void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>
   }
 }
 
+bool submit(environment& env, message what, std::vector<connection_id> except, summary_ptr asked) {
+  const auto& bounds = env.options.limits;
+  const auto bytes = what.frame().size();
+  if (!env.pending_broadcasts->try_add(1, bytes,
+                                       static_cast<std::uint32_t>(bounds.max_pending_broadcasts),
+                                       bounds.max_pending_broadcast_bytes)) {
+    broadcast_summary refused;
+    refused.add(send_result::overflow, env.connections);
+    if (asked) asked->add(refused);
+    return false;
+  }
+  auto permit = std::make_shared<const broadcast_permit>(env.pending_broadcasts, bytes);
+  std::ranges::sort(except);
+  auto excepted = except.empty()
+                      ? nullptr
+                      : std::make_shared<const std::vector<connection_id>>(std::move(except));
+  tell(env.supervisor,
+       broadcast{std::move(what), std::move(excepted), std::move(asked), std::move(permit)});
+  return true;
+}
+
 }  // namespace fairlead::actors

@@ -1,5 +1,7 @@
 #include "actors/loop_unit.hpp"
 
+#include <caf/scheduler/abstract_coordinator.hpp>
+
 namespace fairlead::actors {
 
 namespace {
@@ -13,6 +15,8 @@ loop_unit::loop_unit(caf::actor_system& system, std::shared_ptr<protocol::event_
     : caf::execution_unit(&system), loop_(std::move(loop)) {}
 
 void loop_unit::exec_later(caf::resumable* actor) {
+  // An actor of the embedder's that one of ours sent to runs where CAF would run it, not on our loop.
+  if (actor->subtype() != caf::resumable::io_actor) return system().scheduler().enqueue(actor);
   if (!loop_->inside()) {
     // A loop that has stopped for good runs nothing; its actors have ended, or end with their last handle.
     if (!loop_->post([this, actor] { run(actor); })) caf::intrusive_ptr_release(actor);

@@ -17,6 +17,8 @@ class pinned_actor : public caf::event_based_actor {
   void enqueue(caf::mailbox_element_ptr, caf::execution_unit*) final;
   void launch(caf::execution_unit*, bool lazy, bool hide) final;
   resume_result resume(caf::execution_unit*, std::size_t max_messages) final;
+  /// As CAF's brokers: not for its scheduler to run.
+  [[nodiscard]] subtype_t subtype() const final { return io_actor; }
 
  protected:
   /// After each run that did not end the actor: everything its mailbox held has been handled.

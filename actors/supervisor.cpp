@@ -3,6 +3,10 @@
 #include <chrono>
 #include <exception>
 
+#include <fairlead/caf/messages.hpp>
+
+#include "actors/fan_out.hpp"
+
 namespace fairlead::actors {
 
 supervisor::supervisor(caf::actor_config& config, std::shared_ptr<loop_unit> unit, environment& env)
@@ -26,6 +30,13 @@ caf::behavior supervisor::make_behavior() {
       },
       [this](const close_user& m) {
         tell_rosters(close_user_connections{m.user, m.code, m.reason, m.asked});
+      },
+      [this](const broadcast_message& m) -> caf::result<broadcast_summary> {
+        auto promise = make_response_promise<broadcast_summary>();
+        submit(env_, m.what, m.except,
+               std::make_shared<summary_sink>(
+                   [promise](const broadcast_summary& s) mutable { promise.deliver(s); }));
+        return promise;
       },
       [this](stop& m) { on(m); },
       [this](stop_deadline) {

@@ -53,6 +53,7 @@ struct server_options {
   std::string internal_token = {};  ///< if set, required there as `Authorization: Bearer <token>`
   std::string path = "/ws";         ///< where WebSocket upgrades are accepted
   unsigned threads = 0;             ///< event loops; 0: one per core
+  unsigned actor_threads = 1;             ///< CAF scheduler threads, for actors of the embedder's (fairlead/caf/)
   fairlead::limits limits = {};
   std::shared_ptr<log> logger = {};  ///< null: silent
   std::chrono::milliseconds user_linger{
