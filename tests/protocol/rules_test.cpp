@@ -81,11 +81,11 @@ TEST_CASE("the table: every event in every state") {
                                         {"-",           "-",                      "-",        "-> closed abort_link report_closed", "-",     "-"}),
   };
   // clang-format on
-  for (const auto& [name, outcome, expected] : table) {
+  for (const auto& tested : table) {
     for (std::size_t i = 0; i < states.size(); ++i) {
-      CAPTURE(name);
+      CAPTURE(tested.name);
       CAPTURE(to_string(kind_of(states[i])));
-      CHECK(outcome(states[i]) == expected[i]);
+      CHECK(tested.outcome(states[i]) == tested.expected[i]);
     }
   }
 }

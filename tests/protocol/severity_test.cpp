@@ -24,9 +24,9 @@ TEST_CASE("sends: after the close is debug, an unknown connection or a limit is 
       {send_result::no_such_connection, severity::warning},
   };
   REQUIRE(table.size() == send_result_count);
-  for (const auto& [result, level] : table) {
-    CAPTURE(to_string(result));
-    CHECK(severity_of(result) == level);
+  for (const auto& line : table) {
+    INFO(to_string(line.first));
+    CHECK(severity_of(line.first) == line.second);
   }
 }
 

@@ -114,7 +114,7 @@ class simulated_connection {
     step(state_, std::move(event), bounds_, now_, effects_);
     if (was_over) REQUIRE(kind_of(state_) == before);
     for (auto& e : std::exchange(effects_, {}))
-      std::visit([this](auto& what) { carry_out(what); }, e);
+      std::visit([this](auto& what) { this->carry_out(what); }, e);
     if (const auto* queue = std::get_if<open>(&state_)) {
       REQUIRE(queue->queued_messages <= bounds_.max_queued_messages);
       REQUIRE(queue->queued_bytes <= bounds_.max_queued_bytes);
