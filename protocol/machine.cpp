@@ -1,5 +1,8 @@
 #include "protocol/machine.hpp"
 
+#include <optional>
+#include <utility>
+
 #include "protocol/rules.hpp"
 
 namespace fairlead::protocol {
@@ -31,7 +34,7 @@ template <event Event>
 void detail::apply(state& current, Event&& happened, const limits& bounds, time_point now,
                    effects& out) {
   const rules::context c{bounds, now, out};
-  std::visit([&](auto& in) { enter(current, on(in, std::move(happened), c)); }, current);
+  std::visit([&](auto& in) { enter(current, on(in, std::forward<Event>(happened), c)); }, current);
 }
 
 template void detail::apply(state&, upgraded&&, const limits&, time_point, effects&);

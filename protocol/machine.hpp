@@ -109,7 +109,7 @@ concept event = any_of<T, upgraded, admitted, send, received, written, ask_close
 
 /// Call the handlers, start reading.
 struct announce_open {};
-/// Hand to the wire.
+/// Hand to the wire. One that the transport sealed a moment ago does not take it: settle that one as `closing`.
 struct write {
   chunk what;
 };

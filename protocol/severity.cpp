@@ -4,16 +4,16 @@ namespace fairlead::protocol {
 
 severity severity_of(send_result result) noexcept {
   switch (result) {
-  case send_result::written: return severity::debug;
-  case send_result::closing: return severity::debug;
-  case send_result::closed: return severity::debug;
-  case send_result::failed: return severity::debug;
+  case send_result::written:
+  case send_result::closing:
+  case send_result::closed:
+  case send_result::failed:
   case send_result::reconnecting: return severity::debug;
-  case send_result::connecting: return severity::warning;
-  case send_result::accepted: return severity::warning;
-  case send_result::overflow: return severity::warning;
-  case send_result::expired: return severity::warning;
-  case send_result::too_large: return severity::warning;
+  case send_result::connecting:
+  case send_result::accepted:
+  case send_result::overflow:
+  case send_result::expired:
+  case send_result::too_large:
   case send_result::no_such_connection: return severity::warning;
   }
   return severity_of_the_unexpected;
@@ -21,10 +21,10 @@ severity severity_of(send_result result) noexcept {
 
 severity severity_of(close_result result) noexcept {
   switch (result) {
-  case close_result::initiated: return severity::debug;
-  case close_result::already_closing: return severity::debug;
+  case close_result::initiated:
+  case close_result::already_closing:
   case close_result::already_closed: return severity::debug;
-  case close_result::no_such_connection: return severity::warning;
+  case close_result::no_such_connection:
   case close_result::invalid_code: return severity::warning;
   }
   return severity_of_the_unexpected;
@@ -32,11 +32,11 @@ severity severity_of(close_result result) noexcept {
 
 severity severity_of(connection_state entered) noexcept {
   switch (entered) {
-  case connection_state::connecting: return severity::debug;
+  case connection_state::connecting:
   case connection_state::accepted: return severity::debug;
   case connection_state::open: return severity::info;
   case connection_state::closing: return severity::debug;
-  case connection_state::closed: return severity::info;
+  case connection_state::closed:
   case connection_state::failed: return severity::info;
   }
   return severity_of_the_unexpected;
@@ -44,11 +44,11 @@ severity severity_of(connection_state entered) noexcept {
 
 severity severity_of(const close_info& ended) noexcept {
   switch (ended.by) {
-  case initiator::application: return severity::info;
-  case initiator::peer: return severity::info;
-  case initiator::shutdown: return severity::info;
+  case initiator::application:
+  case initiator::peer:
+  case initiator::shutdown:
   case initiator::transport: return severity::info;
-  case initiator::violation: return severity::warning;
+  case initiator::violation:
   case initiator::limit: return severity::warning;
   case initiator::error: return severity_of_the_unexpected;
   }

@@ -123,6 +123,24 @@ TEST_CASE("after a pause longer than a turn everything due is run, and nothing e
   CHECK(in_an_hour.scheduled());
 }
 
+TEST_CASE("after such a pause no slot is passed over, wherever the wheel stood") {
+  timer_wheel wheel(start);
+  time_point now = start;
+  std::size_t ran = 0;
+  std::vector<std::unique_ptr<timer>> timers(3'000);
+  for (auto& t : timers) t = std::make_unique<timer>([&] { ++ran; });
+  for (const auto before : {0ms, 10ms, 10'230ms, 10'240ms}) {
+    wheel.advance(now += before);
+    ran = 0;
+    for (std::size_t i = 0; i < timers.size(); ++i) {
+      wheel.schedule(*timers[i], now + (i + 1) * timer_wheel::tick);
+    }
+    wheel.advance(now += 1min);
+    CHECK(ran == timers.size());
+    CHECK(wheel.size() == 0);
+  }
+}
+
 TEST_CASE("a task may schedule its own timer: it runs again, in a later call") {
   timer_wheel wheel(start);
   int ran = 0;
