@@ -17,6 +17,7 @@ enum class message_kind : std::uint8_t {
 ///
 /// It holds the payload behind a ready WebSocket server frame header, so that one message sent to many connections
 /// is encoded once and written from the same bytes. Safe to copy, keep and read from any thread for ever.
+/// One that was moved from may only be assigned to or destroyed.
 /// Text must be UTF-8 (RFC 6455 5.6); what a peer sent has been checked, what the caller makes is the caller's word.
 class message {
  public:
