@@ -163,7 +163,8 @@ class Documents(unittest.TestCase):
                 self.assertRegex(known, rf"(?m)(^|[\s,]){option}\b", f"{name}: {line}")
 
     def test_presets_exist(self):
-        presets = {p["name"] for p in json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]}
+        known = json.loads((ROOT / "CMakePresets.json").read_text())["configurePresets"]
+        presets = {p["name"] for p in known if not p.get("hidden")}
         for first in "cmake", "ctest":
             for name, line in self.each_command(first):
                 for preset in re.findall(r"--preset (\w+)", line):
@@ -178,6 +179,12 @@ class Documents(unittest.TestCase):
                 file.flush()
                 status, said = output(PROGRAM, "check-config", file.name)
                 self.assertEqual(status, 0, f"{name}: {said}")
+
+    def test_defaults_are_those_of_the_program(self):
+        said = output(PROGRAM, "serve", "--help")[1].splitlines()
+        _, shown = blocks(DOCUMENTS["docs/operations.md"], "toml")[0]
+        for line in shown.splitlines():
+            self.assertIn(line, said, "docs/operations.md shows a default that the program does not have")
 
     def test_log_events_exist(self):
         source = "".join(
@@ -194,8 +201,9 @@ class Documents(unittest.TestCase):
         with Server() as server:
             for name, line in lines:
                 expected = EXPECTED.search(line)
-                status, body = server.curl(line)
-                self.assertEqual(status, int(expected[1]) if expected else 200, f"{name}: {line}: {body}")
+                with self.subTest(f"{name}: {line}"):
+                    status, body = server.curl(line)
+                    self.assertEqual(status, int(expected[1]) if expected else 200, body)
 
     def test_answers_are_as_shown(self):
         with Server() as server:
