@@ -18,6 +18,15 @@ namespace websocket = boost::beast::websocket;
 /// What lingers is the TCP socket, whatever lay on it.
 tcp_socket tcp_of(tcp_socket& socket) { return std::move(socket); }
 
+/// The code in a server's Close frame, if these bytes are one and it has a code.
+std::optional<close_code> code_in_close(std::string_view frame) {
+  if (frame.size() < 4 || frame[0] != '\x88') return std::nullopt;
+  return close_code(static_cast<unsigned char>(frame[2]) << 8U | static_cast<unsigned char>(frame[3]));
+}
+
+/// Only a client may send it (RFC 6455 7.4.1).
+bool is_for_clients(close_code code) { return code == close_code::extension_required; }
+
 }  // namespace
 
 template <class Socket>
@@ -148,9 +157,11 @@ template <class Socket>
 void basic_link<Socket>::on_read_error(const error_code& ec) {
   if (ec == websocket::error::closed) {
     const auto said = stream_->reason();
+    const auto code = said.code == websocket::close_code::none ? close_code::no_status : close_code{said.code};
+    if (code != close_code::no_status && !may_be_sent(code) && !is_for_clients(code))
+      return violate(close_code::protocol_error, "a close code that means nothing");
     finishing_ = true;
-    observer_->on_peer_close(said.code == websocket::close_code::none ? close_code::no_status : close_code{said.code},
-                             std::string(said.reason.data(), said.reason.size()));
+    observer_->on_peer_close(code, std::string(said.reason.data(), said.reason.size()));
     return finish();
   }
   if (ec == websocket::error::message_too_big) return violate(close_code::message_too_big, ec.message());
@@ -247,6 +258,9 @@ void basic_link<Socket>::report(const protocol::progress& made) {
 
 template <class Socket>
 void basic_link<Socket>::take_raw(std::string_view bytes) {
+  // Beast 1.81 takes any code from 3000 up, and answers a Close with the code that it brought.
+  if (const auto code = code_in_close(bytes); phase_ == phase::open && code && !may_be_sent(*code))
+    return wire_.push_close(is_for_clients(*code) ? close_code::normal : close_code::protocol_error, {});
   wire_.push_raw(bytes);
   raw_bytes_ += bytes.size();
 }

@@ -1,0 +1,173 @@
+#include <string>
+#include <thread>
+
+#include <doctest/doctest.h>
+
+#include "tests/net/test_server.hpp"
+
+using namespace fairlead;
+using namespace std::chrono_literals;
+using test::raw_client;
+
+TEST_SUITE_BEGIN("net/http");
+
+namespace {
+
+std::string get(const std::string& target, const std::string& more = {}) {
+  return "GET " + target + " HTTP/1.1\r\nHost: test\r\n" + more + "\r\n";
+}
+
+/// The answer to bytes after which the server ends the connection by itself.
+test::http_reply refusal_of(const std::string& address, const std::string& bytes) {
+  raw_client client(address);
+  (void)client.try_send(bytes);
+  auto reply = client.receive_reply();
+  CHECK(client.ends_here());
+  CHECK_FALSE(client.was_reset());
+  CHECK_FALSE(reply.body.empty());
+  return reply;
+}
+
+}  // namespace
+
+TEST_CASE("requests on one connection are answered in turn, pipelined ones too") {
+  const test::running_server server;
+  raw_client client(server->address());
+  client.send(get("/a%20b?q=%20"));
+  CHECK(client.receive_reply().body == "GET /a b?q=%20 ");
+  client.send(get("/1") + "POST /2 HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody" + get("http://test/3?x"));
+  CHECK(client.receive_reply().body == "GET /1? ");
+  CHECK(client.receive_reply().body == "POST /2? body");
+  CHECK(client.receive_reply().body == "GET /3?x ");
+}
+
+TEST_CASE("a chunked body arrives whole, and 100-continue is answered") {
+  const test::running_server server;
+  raw_client client(server->address());
+  client.send("POST /p HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+  CHECK(client.receive_reply().status == 100);
+  client.send("3\r\nabc\r\n");
+  client.send("2\r\nde\r\n0\r\n\r\n");
+  CHECK(client.receive_reply().body == "POST /p? abcde");
+}
+
+TEST_CASE("Connection: close and HTTP/1.0 end after the answer; HEAD gets no body") {
+  const test::running_server server;
+  SUBCASE("close") {
+    raw_client client(server->address());
+    client.send(get("/", "Connection: close\r\n"));
+    CHECK(client.receive_reply().status == 200);
+    CHECK(client.ends_here());
+  }
+  SUBCASE("1.0") {
+    raw_client client(server->address());
+    client.send("GET / HTTP/1.0\r\n\r\n");
+    CHECK(client.receive_reply().status == 200);
+    CHECK(client.ends_here());
+  }
+  SUBCASE("HEAD") {
+    raw_client client(server->address());
+    client.send("HEAD / HTTP/1.1\r\nHost: test\r\n\r\n" + get("/next"));
+    const auto head = client.receive_reply(true);
+    CHECK(head.has("Content-Length: 8\r\n"));
+    CHECK(client.receive_reply().body == "GET /next? ");
+  }
+}
+
+TEST_CASE("the service may answer later, from any thread; what it never answers is a 500") {
+  const test::running_server server;
+  std::thread other;
+  server->on_request = [&](const net::http_request& request, const net::respond& respond) {
+    if (request.path == "/later") other = std::thread([respond] { respond({202, "text/plain", "later", {}}); });
+    if (request.path == "/throw") throw std::runtime_error("oh");
+    if (request.path == "/twice") {
+      respond({200, "text/plain", "first", {}});
+      respond({200, "text/plain", "second", {}});
+    }
+  };
+  raw_client client(server->address());
+  client.send(get("/later"));
+  CHECK(client.receive_reply().body == "later");
+  other.join();
+  client.send(get("/never") + get("/throw") + get("/twice"));
+  CHECK(client.receive_reply().status == 500);
+  CHECK(client.receive_reply().status == 500);
+  CHECK(client.receive_reply().body == "first");
+}
+
+TEST_CASE("a request that cannot be served gets a status and a reason, never a dropped socket") {
+  limits bounds;
+  bounds.max_header_size = 1024;
+  bounds.max_header_count = 10;
+  const test::running_server server(bounds);
+  const auto status_of = [&](const std::string& bytes) { return refusal_of(server->address(), bytes).status; };
+  CHECK(status_of("nonsense\r\n\r\n") == 400);
+  CHECK(status_of(std::string("\x16\x03\x01\x02", 4) + std::string(200, '\0') + "\r\n\r\n") == 400);
+  CHECK(status_of("GET / HTTP/2.0\r\nHost: test\r\n\r\n") == 505);
+  CHECK(status_of("GET / HTTP/1.1\r\n\r\n") == 400);  // no Host
+  CHECK(status_of("GET nowhere HTTP/1.1\r\nHost: test\r\n\r\n") == 400);
+  CHECK(status_of(get("/%zz")) == 400);
+  CHECK(status_of("GET / HTTP/1.1\r\nHost : test\r\n\r\n") == 400);
+  CHECK(status_of(get("/", "Content-Length: -1\r\n")) == 400);
+  CHECK(status_of(get("/", "Content-Length: 1\r\nContent-Length: 2\r\n")) == 400);
+  CHECK(status_of(get("/" + std::string(5000, 'x'))) == 431);
+  CHECK(status_of(get("/", "X: " + std::string(5000, 'x') + "\r\n")) == 431);
+  std::string many;
+  for (int i = 0; i < 20; ++i) many += "X: y\r\n";
+  CHECK(status_of(get("/", many)) == 431);
+  CHECK(status_of("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5000\r\n\r\n" + std::string(5000, 'x')) == 413);
+  CHECK(status_of("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" + std::string(5000, 'x') + "\r\n0\r\n\r\n") == 413);
+  raw_client client(server->address());
+  client.send(get("/"));
+  CHECK(client.receive_reply().status == 200);  // and the server goes on
+}
+
+TEST_CASE("a request that does not arrive in time: 408 if it was begun, a plain close if not") {
+  limits bounds;
+  bounds.handshake_timeout = 50ms;
+  const test::running_server server(bounds);
+  CHECK(raw_client(server->address()).ends_here());
+  CHECK(refusal_of(server->address(), "GET / HTTP/1.1\r\nHo").status == 408);
+  CHECK(refusal_of(server->address(), "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nabc").status == 408);
+  raw_client kept(server->address());
+  kept.send(get("/"));
+  CHECK(kept.receive_reply().status == 200);
+  CHECK(kept.ends_here());  // idle between two requests
+}
+
+TEST_CASE("a client that goes away within a request, or before its answer, leaves nothing behind") {
+  const test::running_server server;
+  net::respond kept;
+  server->on_request = [&](const net::http_request&, net::respond respond) { kept = std::move(respond); };
+  raw_client(server->address()).send("GET / HT");
+  {
+    raw_client client(server->address());
+    client.send(get("/"));
+    CHECK(test::eventually([&] {
+      bool asked = false;
+      server->on_loop([&] { asked = kept != nullptr; });
+      return asked;
+    }));
+    client.reset();
+  }
+  kept({200, "text/plain", "too late", {}});
+  CHECK(test::eventually([&] { return server->listener->sockets() == 0; }));
+}
+
+TEST_CASE("an answer that comes after the end is dropped") {
+  net::respond kept;
+  {
+    const test::running_server server;
+    server->on_request = [&](const net::http_request&, net::respond respond) { kept = std::move(respond); };
+    raw_client client(server->address());
+    client.send(get("/"));
+    CHECK(test::eventually([&] {
+      bool asked = false;
+      server->on_loop([&] { asked = kept != nullptr; });
+      return asked;
+    }));
+  }
+  kept({200, "text/plain", "too late", {}});
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,174 @@
+#include <csignal>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <sys/resource.h>
+
+#include <doctest/doctest.h>
+
+#include "net/http.hpp"
+#include "tests/net/test_server.hpp"
+
+using namespace fairlead;
+using namespace std::chrono_literals;
+using test::raw_client;
+
+TEST_SUITE_BEGIN("net/listener");
+
+namespace {
+
+struct counted_log final : log {
+  bool enabled(severity) const noexcept override { return true; }
+  void write(severity, std::string_view event, std::span<const log_field>) noexcept override {
+    lines.add(std::string(event));
+  }
+  test::diary lines;
+};
+
+std::string failure_of(const std::string& address) {
+  const auto loop = net::loop::start(0);
+  std::string what;
+  try {
+    const auto listener = net::listener::start({address, {}, 1024, nullptr}, {loop}, std::make_shared<test::test_server>());
+    listener->stop();
+  } catch (const std::system_error& e) {
+    what = e.what();
+  }
+  loop->stop();
+  return what;
+}
+
+}  // namespace
+
+TEST_CASE("port 0 picks one port for all loops, and each loop gets sockets") {
+  std::vector<std::shared_ptr<net::loop>> loops{net::loop::start(0), net::loop::start(1)};
+  const auto service = std::make_shared<test::test_server>();
+  std::atomic<int> served[2] = {};
+  service->on_upgrade = [&](const auto&, const auto&) {
+    ++served[loops[1]->inside() ? 1 : 0];
+    return net::http_response{403, "text/plain", "no", {}};
+  };
+  const auto listener = net::listener::start({"127.0.0.1:0", {}, 1024, nullptr}, loops, service);
+  CHECK_FALSE(listener->address().ends_with(":0"));
+  for (int i = 0; i < 200 && (served[0] == 0 || served[1] == 0); ++i) {
+    raw_client client(listener->address());
+    client.send(raw_client::upgrade_request());
+    CHECK(client.receive_reply().status == 403);
+  }
+  CHECK(served[0] > 0);
+  CHECK(served[1] > 0);
+  listener->stop();
+  for (const auto& loop : loops) loop->stop();
+}
+
+TEST_CASE("an address that cannot be used is an error that names it") {
+  CHECK(failure_of("127.0.0.1").find("'127.0.0.1'") != std::string::npos);
+  CHECK(failure_of("127.0.0.1:x").find("'127.0.0.1:x'") != std::string::npos);
+  CHECK(failure_of("127.0.0.1:65536").find("port") != std::string::npos);
+  CHECK(failure_of("::1:80").find("brackets") != std::string::npos);
+  CHECK(failure_of("192.0.2.1:80").find("192.0.2.1:80") != std::string::npos);
+}
+
+TEST_CASE("a port that somebody listens on is an error, although SO_REUSEPORT would share it") {
+  const test::running_server server;
+  CHECK(failure_of(server->address()).find(server->address()) != std::string::npos);
+}
+
+TEST_CASE("the same port can be listened on again as soon as a listener has stopped") {
+  std::string address;
+  {
+    const test::running_server server;
+    address = server->address();
+    auto [client, line] = server->connect();
+    server->listener->stop();
+    CHECK(client.ends_here());
+  }
+  CHECK(failure_of(address).empty());
+}
+
+TEST_CASE("past the limit of connections a client is told 503, and is welcome when there is room again") {
+  limits bounds;
+  bounds.max_connections = 2;
+  const test::running_server server(bounds);
+  auto [first, first_line] = server->connect();
+  auto [second, second_line] = server->connect();
+  {
+    raw_client third(server->address());
+    third.send(raw_client::upgrade_request());
+    const auto reply = third.receive_reply();
+    CHECK(reply.status == 503);
+    CHECK(reply.has("Retry-After: "));
+    CHECK(third.ends_here());
+    CHECK_FALSE(third.was_reset());
+  }
+  first.close();
+  CHECK(test::eventually([&] { return server->listener->sockets() == 1; }));
+  CHECK(raw_client(server->address()).upgrade().status == 101);
+}
+
+TEST_CASE("without descriptors it pauses, says so once, and goes on when there are some") {
+  const auto logger = std::make_shared<counted_log>();
+  const test::running_server server({}, logger);
+  std::vector<raw_client> clients;
+  for (int i = 0; i < 3; ++i) clients.emplace_back(server->address());
+  CHECK(test::eventually([&] { return server->listener->sockets() == 3; }));
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  raw_client waiting = [&] {
+    // One more for the client itself, none for the server.
+    const rlimit none{test::open_descriptors(), before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    return raw_client(server->address());
+  }();
+  logger->lines.await("listener.accept_failed");
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  waiting.upgrade();
+  CHECK(logger->lines.count("listener.accept_failed") == 1);
+}
+
+TEST_CASE("stop_accepting ends idle HTTP connections, finishes what is under way, and lets links live") {
+  const test::running_server server;
+  auto [client, line] = server->connect();
+  raw_client idle(server->address());
+  CHECK(test::eventually([&] { return server->listener->sockets() == 2; }));
+  net::respond kept;
+  server->on_request = [&](const net::http_request&, net::respond respond) { kept = std::move(respond); };
+  raw_client busy(server->address());
+  busy.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+  CHECK(test::eventually([&] {
+    bool asked = false;
+    server->on_loop([&] { asked = kept != nullptr; });
+    return asked;
+  }));
+  server->listener->stop_accepting();
+  CHECK(idle.ends_here());
+  kept({200, "text/plain", "done", {}});
+  CHECK(busy.receive_reply().has("Connection: close"));
+  CHECK(busy.ends_here());
+  client.send(test::ping_frame("alive"));
+  CHECK(client.receive_frame()->payload == "alive");
+  CHECK_THROWS(raw_client(server->address()));
+  server->listener->stop_accepting();  // idempotent
+}
+
+TEST_CASE("a peer that is gone makes no signal") {
+  // SIGPIPE would end this process: it is not ignored here.
+  struct sigaction now {};
+  REQUIRE(::sigaction(SIGPIPE, nullptr, &now) == 0);
+  REQUIRE((now.sa_handler == SIG_DFL));
+  const test::running_server server;
+  for (int i = 0; i < 20; ++i) {
+    auto [client, line] = server->connect();
+    client.reset();
+    server->on_loop([l = line] {
+      for (int n = 0; n < 3; ++n) {
+        l->send(message::text("x"));
+        l->flush();
+      }
+    });
+    line->reports.await("failed");
+  }
+}
+
+TEST_SUITE_END();
