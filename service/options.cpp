@@ -82,6 +82,10 @@ problems check(const server_options& o) {
         {"threads", fmt::format("{} is out of range; give 1 to {}, or 0 for one per core",
                                 o.threads, most_threads)});
   }
+  if (o.actor_threads < 1 || o.actor_threads > most_threads) {
+    found.push_back({"actor_threads", fmt::format("{} is out of range; give 1 to {}",
+                                                  o.actor_threads, most_threads)});
+  }
   check_limits(o.limits, found);
   if (o.user_linger < std::chrono::milliseconds{0}) {
     found.push_back(

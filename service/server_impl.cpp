@@ -56,14 +56,15 @@ void server::impl::start_loops() {
   const std::size_t wanted = options_.threads == 0
                                  ? std::min<std::size_t>(cores, service::most_threads)
                                  : options_.threads;
-  while (loops_.size() < wanted) loops_.push_back(net::loop::start(loops_.size()));
-  side_ = net::loop::start(loops_.size());
+  while (loops_.size() < wanted) loops_.push_back(net::loop::start(loops_.size(), options_.logger));
+  side_ = net::loop::start(loops_.size(), options_.logger);
 }
 
 void server::impl::start_backbone() {
   backbone_ = std::make_unique<actors::backbone>(
       actors::backbone_options{.loops = {loops_.begin(), loops_.end()},
                                .side = side_,
+                               .actor_threads = options_.actor_threads,
                                .limits = options_.limits,
                                .logger = options_.logger,
                                .wall_clock = &std::chrono::system_clock::now,

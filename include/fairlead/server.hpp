@@ -46,28 +46,34 @@ using broadcast_callback = std::function<void(const broadcast_summary&)>;
 /// What a server is made of. Every handler is optional; handlers of one connection run one at a time, on that
 /// connection's event loop, and must not block. One that throws closes its connection with 1011 and hurts no other.
 struct server_options {
-  std::string listen =
-      "127.0.0.1:8000";  ///< `host:port`; port 0 picks a free one; `[::1]:8000` for IPv6
-  std::string internal =
-      {};  ///< the debug and API listener; empty: none; loopback unless a token is set
-  std::string internal_token = {};  ///< if set, required there as `Authorization: Bearer <token>`
-  std::string path = "/ws";         ///< where WebSocket upgrades are accepted
-  unsigned threads = 0;             ///< event loops; 0: one per core
-  unsigned actor_threads = 1;             ///< CAF scheduler threads, for actors of the embedder's (fairlead/caf/)
+  /// `host:port`; port 0 picks a free one; `[::1]:8000` for IPv6.
+  std::string listen = "127.0.0.1:8000";
+  /// The debug and API listener; empty: none. Only loopback addresses, unless a token is set.
+  std::string internal = {};
+  /// If set, required there as `Authorization: Bearer <token>`.
+  std::string internal_token = {};
+  /// Where WebSocket upgrades are accepted.
+  std::string path = "/ws";
+  /// Event loops; 0: one per core.
+  unsigned threads = 0;
+  /// CAF scheduler threads, for actors of the embedder's (fairlead/caf/).
+  unsigned actor_threads = 1;
   fairlead::limits limits = {};
-  std::shared_ptr<log> logger = {};  ///< null: silent
-  std::chrono::milliseconds user_linger{
-      30'000};  ///< how long a per-user behaviour outlives its last connection
+  /// Null: silent.
+  std::shared_ptr<log> logger = {};
+  /// How long a per-user behaviour outlives its last connection.
+  std::chrono::milliseconds user_linger{30'000};
 
-  std::function<admission(const upgrade_request&)> on_upgrade =
-      {};  ///< default: everyone, anonymous
+  /// Who comes in, and as whom; default: everyone, anonymous. Called before there is a connection.
+  std::function<admission(const upgrade_request&)> on_upgrade = {};
   std::function<void(const connection&)> on_open = {};
   std::function<void(const connection&, const message&)> on_message = {};
   std::function<void(const connection&, const close_info&)> on_close = {};
 
-  connection_behavior_factory per_connection =
-      {};  ///< if set, an actor of the embedder's own for each connection
-  user_behavior_factory per_user = {};  ///< if set, one for each user that has connections
+  /// If set, an actor of the embedder's own for each connection.
+  connection_behavior_factory per_connection = {};
+  /// If set, one for each user that has connections.
+  user_behavior_factory per_user = {};
 };
 
 /// What a shutdown did.
@@ -102,7 +108,8 @@ class server {
   [[nodiscard]] std::string internal_address() const;  ///< empty if there is none
 
   /// To every open connection but those in `except`. All connections see one sender's broadcasts in its order.
-  /// Between a broadcast and a direct send there is no order. Returns false, and sends nothing, if the bound on pending broadcasts is met or the server has stopped.
+  /// Between a broadcast and a direct send there is no order. Returns false, and sends nothing, if the bound on pending
+  /// broadcasts is met or the server has stopped.
   bool broadcast(message, std::vector<connection_id> except = {});
   /// The same; `done` gets the outcomes once each is known (all `overflow`/`closed` when refused at once).
   void broadcast(message, std::vector<connection_id> except, broadcast_callback done);
@@ -130,7 +137,7 @@ class server {
                             std::string reason = "server shutting down");
 
  private:
-  friend struct server_access;  // fairlead/caf/
+  friend struct server_access;  // for fairlead/caf/
   class impl;
   std::unique_ptr<impl> impl_;
 };
