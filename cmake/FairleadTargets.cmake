@@ -1,16 +1,6 @@
 include_guard()
 include(GNUInstallDirs)
 
-# For as long as folders are being written: a listed source that is not there yet is skipped, loudly.
-macro(fairlead_skip_unwritten sources)
-  foreach(source IN LISTS ${sources})
-    if(NOT IS_ABSOLUTE "${source}" AND NOT EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${source}")
-      message(WARNING "not written yet: ${source}")
-      list(REMOVE_ITEM ${sources} "${source}")
-    endif()
-  endforeach()
-endmacro()
-
 # fairlead_module(<name> SOURCES <file>... [DEPENDS <module>...] [SYSTEM_DEPENDS <target>...])
 #
 # One folder of the source tree: the static library `fairlead_<name>`, also called `fairlead::<name>`. DEPENDS names
@@ -18,14 +8,8 @@ endmacro()
 # into one library by fairlead_library() and are themselves never installed.
 function(fairlead_module name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPENDS;SYSTEM_DEPENDS")
-  fairlead_skip_unwritten(arg_SOURCES)
   list(TRANSFORM arg_DEPENDS PREPEND "fairlead::")
 
-  if(NOT arg_SOURCES)  # a folder whose first source is still being written
-    add_library(fairlead_${name} INTERFACE)
-    add_library(fairlead::${name} ALIAS fairlead_${name})
-    return()
-  endif()
   add_library(fairlead_${name} STATIC ${arg_SOURCES})
   add_library(fairlead::${name} ALIAS fairlead_${name})
   target_include_directories(fairlead_${name} PUBLIC "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/include")
@@ -41,7 +25,6 @@ endfunction()
 # what has a library belongs in the list at the end, because fairleadConfig.cmake must find it again.
 function(fairlead_library)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "SOURCES;MODULES;SYSTEM_DEPENDS")
-  fairlead_skip_unwritten(arg_SOURCES)
   list(APPEND arg_MODULES boost_json boost_url)
 
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/include/fairlead/*.hpp")
@@ -53,7 +36,7 @@ function(fairlead_library)
     FILE_SET HEADERS BASE_DIRS "${PROJECT_SOURCE_DIR}/include" FILES ${headers})
   target_include_directories(fairlead PRIVATE "${PROJECT_SOURCE_DIR}")
   foreach(module IN LISTS arg_MODULES)
-    target_sources(fairlead PRIVATE $<$<NOT:$<STREQUAL:$<TARGET_PROPERTY:fairlead_${module},TYPE>,INTERFACE_LIBRARY>>:$<TARGET_OBJECTS:fairlead_${module}>>)
+    target_sources(fairlead PRIVATE $<TARGET_OBJECTS:fairlead_${module}>)
     target_link_libraries(fairlead PRIVATE $<BUILD_INTERFACE:fairlead_${module}>)
   endforeach()
   foreach(target IN LISTS arg_SYSTEM_DEPENDS)
@@ -71,10 +54,6 @@ endfunction()
 # A program of ours that is not a test: our warnings, includes from the root. Examples and benches use it as well.
 function(fairlead_executable target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPENDS")
-  fairlead_skip_unwritten(arg_SOURCES)
-  if(NOT arg_SOURCES)
-    return()
-  endif()
   add_executable(${target} ${arg_SOURCES})
   target_link_libraries(${target} PRIVATE ${arg_DEPENDS} fairlead_warnings)
 endfunction()
@@ -87,9 +66,6 @@ function(fairlead_program)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "SOURCES;DEPENDS")
   fairlead_executable(fairlead_program SOURCES ${arg_SOURCES}
     DEPENDS fairlead::fairlead fairlead::net fairlead::actors CLI11::CLI11 ${arg_DEPENDS})
-  if(NOT TARGET fairlead_program)
-    return()
-  endif()
   set_target_properties(fairlead_program PROPERTIES
     OUTPUT_NAME fairlead
     INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}"  # where a shared libfairlead is
