@@ -10,7 +10,7 @@ namespace fairlead::actors {
 
 /// CAF's view of one event loop: the execution unit that runs every actor pinned to it, on the loop's thread.
 /// Shared by those actors, so that a message from any thread finds it for as long as there is a handle to one.
-class loop_unit final : public caf::execution_unit {
+class loop_unit final : public caf::execution_unit, public std::enable_shared_from_this<loop_unit> {
  public:
   loop_unit(caf::actor_system&, std::shared_ptr<protocol::event_loop>);
 
@@ -20,12 +20,15 @@ class loop_unit final : public caf::execution_unit {
   [[nodiscard]] protocol::event_loop& loop() noexcept { return *loop_; }
 
  private:
+  void post_drain();
   void drain();
+  void run_posted(caf::resumable*);
   void run(caf::resumable*);
 
   std::shared_ptr<protocol::event_loop> loop_;
   std::deque<caf::resumable*> ready_;  // each holds a reference
   bool draining_ = false;              // a drain is posted or under way
+  bool running_ = false;               // an actor is running
 };
 
 }  // namespace fairlead::actors
