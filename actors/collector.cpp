@@ -1,6 +1,7 @@
 #include "actors/collector.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "actors/connection_core.hpp"
@@ -48,9 +49,10 @@ class collector : public pinned_actor {
   /// Fills in what did not answer.
   virtual void finish(Result&) {}
 
-  /// Asks one actor; `answer` gets its answer, if it comes. A dead actor counts as having answered nothing.
-  template <class Answer, class Question, class OnAnswer>
-  void ask(const caf::strong_actor_ptr& whom, Question question, OnAnswer on_answer) {
+  /// Asks one actor; `on_answer` gets its answer, if it comes, `on_gone` is called if it has ended instead.
+  template <class Answer, class Question, class OnAnswer, class OnGone>
+  void ask(const caf::strong_actor_ptr& whom, Question question, OnAnswer on_answer,
+           OnGone on_gone) {
     ++awaited_;
     request(caf::actor_cast<caf::actor>(whom), caf::infinite, std::move(question))
         .then(
@@ -59,7 +61,8 @@ class collector : public pinned_actor {
               --awaited_;
               quit_if_complete();
             },
-            [this](caf::error&) {
+            [this, on_gone](caf::error&) mutable {
+              on_gone();
               --awaited_;
               quit_if_complete();
             });
@@ -86,14 +89,16 @@ class tree_collector final : public collector<tree_snapshot> {
     result_.supervisor.name = "supervisor";
     result_.supervisor.answered = false;
     result_.rosters.resize(env_.loops.size());
-    ask<tree_node>(env_.supervisor, view_supervisor{},
-                   [this](tree_node& n) { result_.supervisor = std::move(n); });
+    ask<tree_node>(
+        env_.supervisor, view_supervisor{},
+        [this](tree_node& n) { result_.supervisor = std::move(n); }, [] {});
     for (auto& here : env_.loops) {
       auto& place = result_.rosters[here.index];
       place.name = "roster-" + std::to_string(here.index);
       place.answered = false;
-      ask<roster_view>(here.roster, view_roster{std::chrono::steady_clock::now()},
-                       [&place](roster_view& v) { place = std::move(v.node); });
+      ask<roster_view>(
+          here.roster, view_roster{std::chrono::steady_clock::now()},
+          [&place](roster_view& v) { place = std::move(v.node); }, [] {});
     }
   }
 };
@@ -104,33 +109,33 @@ class connections_collector final : public collector<connections_snapshot> {
   void ask_all() override {
     for (auto& here : env_.loops) {
       silent_loops_.push_back(here.index);
-      ask<roster_view>(here.roster, view_roster{std::chrono::steady_clock::now()},
-                       [this, index = here.index](roster_view& v) {
-                         std::erase(silent_loops_, index);
-                         for (const auto& who : v.connections) ask_connection(who);
-                       });
+      ask<roster_view>(
+          here.roster, view_roster{std::chrono::steady_clock::now()},
+          [this, index = here.index](roster_view& v) {
+            std::erase(silent_loops_, index);
+            for (const auto& who : v.connections) ask_connection(who);
+          },
+          [] {});
     }
   }
 
   void ask_connection(const core_ptr& who) {
-    asked_.push_back(who->id);
+    silent_.insert(who->id);
     ask<protocol::connection_snapshot>(
         who->actor, take_snapshot{},
-        [this](protocol::connection_snapshot& s) { result_.connections.push_back(std::move(s)); });
+        [this](protocol::connection_snapshot& s) {
+          silent_.erase(s.id);
+          result_.connections.push_back(std::move(s));
+        },
+        [this, id = who->id] { silent_.erase(id); });
   }
 
   void finish(connections_snapshot& r) override {
-    // One that ended while it was asked is not "unanswered", but nothing tells it from a stuck one once time is up.
     r.unanswered_loops = std::move(silent_loops_);
-    if (r.connections.size() == asked_.size()) return;
-    std::vector<connection_id> known;
-    for (const auto& s : r.connections) known.push_back(s.id);
-    std::ranges::sort(known);
-    std::ranges::sort(asked_);
-    std::ranges::set_difference(asked_, known, std::back_inserter(r.unanswered));
+    r.unanswered.assign(silent_.begin(), silent_.end());
   }
 
-  std::vector<connection_id> asked_;
+  std::set<connection_id> silent_;  // asked, and neither answered nor gone
   std::vector<std::size_t> silent_loops_;
 };
 
@@ -146,15 +151,19 @@ class connection_collector final : public collector<backbone::one_snapshot> {
     if (id_.loop >= env_.loops.size()) return;
     result_.found = true;  // until its roster says otherwise
     ask<found_connection>(
-        env_.loops[id_.loop].roster, find_connection{id_}, [this](found_connection& f) {
+        env_.loops[id_.loop].roster, find_connection{id_},
+        [this](found_connection& f) {
           result_.found = f.who != nullptr;
           if (!f.who) return;
-          ask<protocol::connection_snapshot>(f.who->actor, take_snapshot{},
-                                             [this](protocol::connection_snapshot& s) {
-                                               result_.answered = true;
-                                               result_.snapshot = std::move(s);
-                                             });
-        });
+          ask<protocol::connection_snapshot>(
+              f.who->actor, take_snapshot{},
+              [this](protocol::connection_snapshot& s) {
+                result_.answered = true;
+                result_.snapshot = std::move(s);
+              },
+              [this] { result_.found = false; });
+        },
+        [this] { result_.found = false; });
   }
 
   const connection_id id_;
@@ -165,10 +174,13 @@ class closed_collector final : public collector<std::vector<protocol::closed_rec
 
   void ask_all() override {
     for (auto& here : env_.loops)
-      ask<closed_records>(here.roster, view_closed{}, [this](closed_records& c) {
-        result_.insert(result_.end(), std::make_move_iterator(c.records.begin()),
-                       std::make_move_iterator(c.records.end()));
-      });
+      ask<closed_records>(
+          here.roster, view_closed{},
+          [this](closed_records& c) {
+            result_.insert(result_.end(), std::make_move_iterator(c.records.begin()),
+                           std::make_move_iterator(c.records.end()));
+          },
+          [] {});
   }
 
   void finish(std::vector<protocol::closed_record>& r) override {
