@@ -80,6 +80,7 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
       connection_id{static_cast<std::uint16_t>(loop), serial}, std::move(seed.peer),
       std::move(seed.user), std::move(seed.target), env.options.limits);
   core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, core, link);
+  ++here.enrolling;
   tell(here.roster, enroll{core});
   link->open(std::make_unique<mailbox_observer>(core->actor));
   return connection{std::move(core)};
@@ -94,8 +95,13 @@ void backbone::broadcast(message what, std::vector<connection_id> except, broadc
 }
 
 void backbone::send_to_user(std::string user, message what, broadcast_callback done) {
-  tell(impl_->env.supervisor,
-       send_user{std::move(user), std::move(what), sink_for<user_summary_sink>(std::move(done))});
+  auto asked = sink_for<user_summary_sink>(std::move(done));
+  if (auto permit = permit_for(impl_->env, what))
+    return tell(impl_->env.supervisor,
+                send_user{std::move(user), std::move(what), std::move(asked), std::move(permit)});
+  broadcast_summary refused;
+  refused.add(send_result::overflow);
+  if (asked) asked->add(refused);
 }
 
 void backbone::close_user(std::string user, close_code code, std::string reason,
@@ -106,10 +112,14 @@ void backbone::close_user(std::string user, close_code code, std::string reason,
 
 void backbone::send(connection_id id, message what, send_callback done) {
   auto asked = sink_for<send_receipt>(std::move(done));
-  if (id.loop < impl_->env.loops.size())
-    return tell(impl_->env.loops[id.loop].roster,
-                send_to_id{id, std::move(what), std::move(asked)});
-  if (asked) asked->settle(send_result::no_such_connection);
+  auto refused = send_result::no_such_connection;
+  if (id.loop < impl_->env.loops.size()) {
+    if (auto permit = permit_for(impl_->env, what))
+      return tell(impl_->env.loops[id.loop].roster,
+                  send_to_id{id, std::move(what), std::move(asked), std::move(permit)});
+    refused = send_result::overflow;
+  }
+  if (asked) asked->settle(refused);
 }
 
 void backbone::remove(connection_id id, close_code code, std::string reason, close_callback done) {
@@ -145,7 +155,7 @@ void backbone::stop(milliseconds deadline, close_code code, std::string reason,
                     std::function<void(shutdown_summary)> done) {
   tell(impl_->env.supervisor,
        actors::stop{deadline, code, std::move(reason),
-                    std::make_shared<std::function<void(shutdown_summary)>>(std::move(done))});
+                    std::make_shared<const stop_sink>(std::move(done), impl_->env.stopped)});
 }
 
 caf::actor caf_access::supervisor(const backbone& b) {

@@ -102,8 +102,9 @@ class backbone {
   /// The last 1,000 that ended, newest first.
   void take_closed(milliseconds timeout, std::function<void(std::vector<protocol::closed_record>)>);
 
-  /// Closes every connection, what is queued first; after `deadline` aborts the rest; then stops all actors. From then on
-  /// nothing of the backbone runs. `done` is called once, on a loop.
+  /// Closes every connection, what is queued first; after `deadline` aborts the rest; then stops all actors. `done` is
+  /// called once, on a loop, when they have ended: from then on the loops have nothing of the backbone's left to run.
+  /// A second stop changes nothing; its `done` gets the same summary, on the caller's thread if all is over already.
   void stop(milliseconds deadline, close_code, std::string reason,
             std::function<void(shutdown_summary)> done);
 

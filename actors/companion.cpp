@@ -56,6 +56,7 @@ class companion final : public pinned_actor {
 
   void on_exit() override {
     --here_.behaviors;
+    if (here_.refusing) tell(here_.roster, companion_ended{});
     // Whoever is still served lost its actor. (A closing connection answers that it is closing already.)
     for (const auto& s : serving_)
       s.who->close(close_code::internal_error, "internal error", initiator::error, {});

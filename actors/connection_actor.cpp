@@ -41,6 +41,7 @@ caf::behavior connection_actor::make_behavior() {
       [this](const admitted& m) { on(m); },
       [this](begin_close& m) { on(m); },
       [this](overflowed m) { on(m); },
+      [this](oversized m) { on(m); },
       // From actors of the embedder's. Counted now: CAF's mailbox let them in unseen.
       [this](const send_message& m) -> caf::result<send_result> {
         auto promise = make_response_promise<send_result>();
@@ -75,19 +76,20 @@ void connection_actor::took(protocol::progress p) {
   core_->settled(p.messages, p.bytes);
   counts_.outcomes[static_cast<std::size_t>(send_result::written)] += p.messages;
   counts_.bytes_written += p.bytes;
-  if (overflowing_ && on_wire_.messages == 0) {
-    overflowing_ = false;
-    core_->overflow_over();
-    record("overflow_over", core_->overflows());
-  }
+  if (overflowing_ && core_->calm()) end_overflow();
   apply(protocol::written{p.messages, p.bytes});
 }
 
 void connection_actor::on(begin_close& m) {
-  last_close_ = std::make_unique<protocol::close_attempt>(m.code, m.reason, m.by,
+  ask_close(m.code, std::move(m.reason), m.by, std::move(m.asked));
+}
+
+void connection_actor::ask_close(close_code code, std::string reason, initiator by,
+                                 close_sink_ptr asked) {
+  last_close_ = std::make_unique<protocol::close_attempt>(code, reason, by,
                                                           close_result::already_closed, age());
-  answering_ = std::move(m.asked);
-  apply(protocol::ask_close{m.code, std::move(m.reason), m.by});
+  answering_ = std::move(asked);
+  apply(protocol::ask_close{code, std::move(reason), by});
   answering_.reset();
 }
 
@@ -111,6 +113,20 @@ void connection_actor::on(overflowed) {
                 {{"id", id},
                  {"queued_messages", std::uint64_t{core_->queued().messages()}},
                  {"queued_bytes", std::uint64_t{core_->queued().bytes()}}});
+  if (core_->calm()) end_overflow();  // by now it was the mailbox alone
+}
+
+void connection_actor::end_overflow() {
+  overflowing_ = false;
+  core_->overflow_over();
+  record("overflow_over", core_->overflows());
+}
+
+void connection_actor::on(oversized m) {
+  record("too_large", m.bytes);
+  const auto id = to_string(core_->id);
+  env_.logger()(protocol::severity_of(send_result::too_large), "send.too_large",
+                {{"id", id}, {"bytes", std::uint64_t{m.bytes}}});
 }
 
 void connection_actor::on_down(const caf::down_msg& down) {
@@ -118,7 +134,7 @@ void connection_actor::on_down(const caf::down_msg& down) {
                                  [&](const auto& c) { return c && c->address() == down.source; });
   if (gone == companions_.end()) return;
   companions_.erase(gone);
-  apply(protocol::ask_close{close_code::internal_error, "internal error", initiator::error});
+  ask_close(close_code::internal_error, "internal error", initiator::error);
 }
 
 }  // namespace fairlead::actors

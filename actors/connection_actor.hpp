@@ -38,8 +38,15 @@ class connection_actor final : public pinned_actor {
   void on(const admitted&);
   void on(handled);
   void on(overflowed);
+  void on(oversized);
   void took(protocol::progress);
   [[nodiscard]] protocol::connection_snapshot snapshot();
+  /// With what was refused at enqueue, which this actor never saw.
+  [[nodiscard]] protocol::traffic counts() const;
+
+  /// Asks the machine to close; `asked` gets the answer.
+  void ask_close(close_code, std::string reason, initiator, close_sink_ptr asked = {});
+  void end_overflow();
 
   /// Steps the machine and carries out what it asks, in order; a handler that throws adds a close.
   template <class Event>
@@ -79,9 +86,10 @@ class connection_actor final : public pinned_actor {
   std::uint32_t unhandled_ = 0;  // inbound messages that companions have not handled yet
   bool paused_ = false;          // reading, for that reason
   bool to_flush_ = false;        // something was handed to the link in this run
-  bool overflowing_ = false;  // sends were refused for want of room since the wire was last empty
-  bool departed_ = false;     // the end has been reported
-  close_sink_ptr answering_;  // the request to close that is being carried out
+  bool overflowing_ = false;     // sends were refused for want of room, and it has not eased since
+  bool announced_ = false;       // handlers and companions were told of it: they hear of its end
+  bool departed_ = false;        // the end has been reported
+  close_sink_ptr answering_;     // the request to close that is being carried out
   protocol::traffic counts_;
   protocol::event_record events_;
   std::unique_ptr<protocol::close_attempt> last_close_;
@@ -91,6 +99,12 @@ template <class Event>
 void connection_actor::apply(Event&& event) {
   auto& effects = here_.effects;
   const auto first = effects.size();  // more than 0 where a handler threw inside an effect
+  struct clear {
+    protocol::effects& all;
+    std::size_t first;
+    ~clear() { all.erase(all.begin() + static_cast<std::ptrdiff_t>(first), all.end()); }
+  } const when_done{effects,
+                    first};  // also if it throws: a chunk that is left behind is never settled
   const auto before = kind_of(state_);
   protocol::step(state_, std::forward<Event>(event), env_.options.limits, loop().now(), effects);
   if (kind_of(state_) != before) entered(before);
@@ -98,7 +112,6 @@ void connection_actor::apply(Event&& event) {
     auto effect = std::move(effects[i]);
     std::visit([this](auto& e) { carry_out(e); }, effect);
   }
-  effects.erase(effects.begin() + static_cast<std::ptrdiff_t>(first), effects.end());
 }
 
 }  // namespace fairlead::actors

@@ -39,7 +39,11 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   void settled(std::uint32_t messages, std::size_t bytes) const noexcept {
     queued_.release(messages, bytes);
   }
-  /// The queue has drained: the next overflow is a new one, and tells the actor.
+  /// Half of the queue is free again: an overflow is over.
+  [[nodiscard]] bool calm() const noexcept {
+    return queued_.messages() <= max_messages_ / 2 && queued_.bytes() <= max_bytes_ / 2;
+  }
+  /// The next overflow is a new one, and tells the actor.
   void overflow_over() const noexcept { overflowing_.store(false, std::memory_order_relaxed); }
   void ended_as(send_result r) const noexcept { ended_.store(r, std::memory_order_release); }
   /// `closed` or `failed` once the actor has ended, `written` before.
@@ -59,8 +63,9 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
 
  private:
   [[nodiscard]] send_result no_room(std::uint32_t frames) const;
+  void over_size(std::size_t bytes) const;
 
-  const std::size_t max_message_;
+  const std::size_t max_frame_;
   const std::size_t max_bytes_;
   const std::uint32_t max_messages_;
   mutable std::atomic<send_result> ended_{

@@ -40,7 +40,7 @@ void connection_actor::handler_threw(const char* where, std::string_view what) {
   record("handler_threw");
   const auto id = to_string(core_->id);
   env_.logger()(severity::error, "handler.threw", {{"id", id}, {"handler", where}, {"what", what}});
-  apply(protocol::ask_close{close_code::internal_error, "internal error", initiator::error});
+  ask_close(close_code::internal_error, "internal error", initiator::error);
 }
 
 void connection_actor::entered(connection_state before) {
@@ -92,7 +92,9 @@ void connection_actor::carry_out(protocol::announce_open&) {
       if (!what) throw std::runtime_error{"per_connection returned null"};
       adopt(spawn_companion(shared_unit(), env_, here_, std::move(what)));
     });
+    if (kind_of(state_) != connection_state::open) return;  // refused: nobody is to hear of it
   }
+  announced_ = true;
   for (const auto& companion : companions_) tell(companion, companion_opened{core_});
   if (env_.options.on_open) guarded("on_open", [&] { env_.options.on_open(handle); });
   if (link_) link_->resume_reading();
@@ -106,6 +108,7 @@ void connection_actor::carry_out(protocol::write& e) {
     return;
   }
   // The second gate: the transport has answered the peer's Close, and this actor has yet to hear of it.
+  core_->settled(e.what.frames, e.what.size);
   refused(e.what, send_result::closing);
   apply(protocol::written{e.what.frames, e.what.size});  // nothing of it is queued
 }
@@ -160,15 +163,18 @@ void connection_actor::carry_out(protocol::answer_close& e) {
 
 void connection_actor::carry_out(protocol::report_closed& e) {
   const auto final_state = kind_of(state_);
-  core_->ended_as(final_state == connection_state::failed ? send_result::failed
-                                                          : send_result::closed);
+  const auto met =
+      final_state == connection_state::failed ? send_result::failed : send_result::closed;
+  core_->ended_as(met);
   core_->settled(on_wire_.messages, on_wire_.bytes);
+  // What is still accounted for lies in the mailbox, and goes with it.
+  counts_.outcomes[static_cast<std::size_t>(met)] += core_->queued().messages();
   counts_.outcomes[static_cast<std::size_t>(send_result::failed)] += on_wire_.messages;
   on_wire_ = {};
   departed_ = true;
   tell(here_.roster, depart{{core_->id, core_->peer, core_->user, began_wall_,
-                             env_.options.wall_clock(), final_state, e.reached, e.info, counts_}});
-  if (e.reached == connection_state::open) {
+                             env_.options.wall_clock(), final_state, e.reached, e.info, counts()}});
+  if (announced_) {
     for (const auto& companion : companions_) tell(companion, companion_closed{core_, e.info});
     if (env_.options.on_close)
       guarded("on_close", [&] { env_.options.on_close(connection{core_}, e.info); });
@@ -207,6 +213,13 @@ std::chrono::milliseconds connection_actor::age() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() - began_);
 }
 
+protocol::traffic connection_actor::counts() const {
+  auto all = counts_;
+  all.outcomes[static_cast<std::size_t>(send_result::overflow)] += core_->overflows();
+  all.outcomes[static_cast<std::size_t>(send_result::too_large)] += core_->too_large();
+  return all;
+}
+
 protocol::connection_snapshot connection_actor::snapshot() {
   const auto now = loop().now();
   protocol::connection_snapshot s;
@@ -221,9 +234,7 @@ protocol::connection_snapshot connection_actor::snapshot() {
   s.queued_messages = core_->queued().messages();
   s.queued_bytes = core_->queued().bytes();
   s.wire_bytes = link_->queued_bytes();
-  s.counts = counts_;
-  s.counts.outcomes[static_cast<std::size_t>(send_result::overflow)] += core_->overflows();
-  s.counts.outcomes[static_cast<std::size_t>(send_result::too_large)] += core_->too_large();
+  s.counts = counts();
   if (last_close_) s.last_close = *last_close_;
   s.events = events_.in_order();
   return s;

@@ -24,6 +24,7 @@ struct loop_context {
   std::array<std::uint64_t, 6> by_state{};  // connections, by protocol::connection_state
   std::uint64_t behaviors = 0;
   bool refusing = false;      // a shutdown has begun
+  std::size_t enrolling = 0;  // connected, and not yet known to the roster
   protocol::effects effects;  // reused by every step of every connection of the loop
 };
 
@@ -38,6 +39,8 @@ struct environment {
   caf::strong_actor_ptr supervisor;
   std::shared_ptr<protocol::account> pending_broadcasts = std::make_shared<protocol::account>();
   std::atomic<std::size_t> connections{0};
+  std::atomic<bool> over{false};  // the supervisor has ended
+  const std::shared_ptr<stop_record> stopped = std::make_shared<stop_record>();
 
   [[nodiscard]] log& logger() const noexcept { return *options.logger; }
   /// The loop whose roster keeps this user's actor.

@@ -63,19 +63,30 @@ void deliver_counted(const fan_out& b, const std::vector<core_ptr>& members) {
   }
 }
 
+/// A run is not checked again: what is over the limit never enters one.
+bool fits(const fan_out& b, const limits& bounds) {
+  return !b.asked && b.what.size() <= bounds.max_send_size;
+}
+
 // A run is held until the slowest connection has taken it: larger ones save no more calls worth having.
 constexpr std::size_t max_run_bytes = 256 * 1024;
 
 }  // namespace
 
-void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>& members) {
+void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>& members,
+             const limits& bounds) {
   for (std::size_t i = 0; i < broadcasts.size();) {
     if (broadcasts[i].asked) {
       deliver_counted(broadcasts[i++], members);
       continue;
     }
+    if (!fits(broadcasts[i], bounds)) {
+      for (const auto& to : members) deliver_singly(batch{broadcasts}.subspan(i, 1), to);
+      ++i;
+      continue;
+    }
     auto end = i;
-    for (std::size_t bytes = 0; end < broadcasts.size() && !broadcasts[end].asked; ++end) {
+    for (std::size_t bytes = 0; end < broadcasts.size() && fits(broadcasts[end], bounds); ++end) {
       bytes += broadcasts[end].what.frame().size();
       if (end > i && bytes > max_run_bytes) break;
     }
@@ -84,18 +95,26 @@ void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>
   }
 }
 
-bool submit(environment& env, message what, std::vector<connection_id> except, summary_ptr asked) {
+permit_ptr permit_for(environment& env, const message& what) {
   const auto& bounds = env.options.limits;
   const auto bytes = what.frame().size();
-  if (!env.pending_broadcasts->try_add(1, bytes,
-                                       static_cast<std::uint32_t>(bounds.max_pending_broadcasts),
-                                       bounds.max_pending_broadcast_bytes)) {
+  const auto most = std::min<std::size_t>(bounds.max_pending_broadcasts, UINT32_MAX);
+  if (!env.pending_broadcasts->try_add(1, bytes, static_cast<std::uint32_t>(most),
+                                       bounds.max_pending_broadcast_bytes))
+    return nullptr;
+  return std::make_shared<const broadcast_permit>(env.pending_broadcasts, bytes);
+}
+
+bool submit(environment& env, message what, std::vector<connection_id> except, summary_ptr asked) {
+  auto permit = env.over ? nullptr : permit_for(env, what);
+  if (!permit) {
+    const std::size_t there = env.connections;
     broadcast_summary refused;
-    refused.add(send_result::overflow, env.connections);
+    refused.add(env.over ? send_result::closed : send_result::overflow,
+                there - std::min(there, except.size()));
     if (asked) asked->add(refused);
     return false;
   }
-  auto permit = std::make_shared<const broadcast_permit>(env.pending_broadcasts, bytes);
   std::ranges::sort(except);
   auto excepted = except.empty()
                       ? nullptr

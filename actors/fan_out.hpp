@@ -9,10 +9,14 @@ namespace fairlead::actors {
 
 /// Sends broadcasts, in order, to each of `members` but those that a broadcast excepts: folds them into shared runs of
 /// frames, so that a connection finds one message in its mailbox, and makes one write, for all of them.
-void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>& members);
+void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>& members,
+             const limits&);
 
-/// Hands a broadcast to the supervisor. False, and `asked` counts everyone as `overflow`, if the bound on broadcasts that
-/// wait for their fan-out is met. Any thread.
+/// A place for a message on its way to a roster, which will hand it on: null if the bound on those is met. Any thread.
+[[nodiscard]] permit_ptr permit_for(environment&, const message&);
+
+/// Hands a broadcast to the supervisor. False, and `asked` counts everyone it would have addressed, if the bound on
+/// broadcasts that wait for their fan-out is met (`overflow`) or the backbone has stopped (`closed`). Any thread.
 bool submit(environment&, message what, std::vector<connection_id> except, summary_ptr asked);
 
 }  // namespace fairlead::actors

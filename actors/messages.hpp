@@ -36,8 +36,12 @@ struct begin_close {
   initiator by;
   close_sink_ptr asked;
 };
-/// From whoever was first refused for want of room since the queue was last empty.
+/// From whoever was first refused for want of room since half of the queue was last free.
 struct overflowed {};
+/// From whoever first tried to send more than the limit in one message.
+struct oversized {
+  std::size_t bytes;
+};
 /// From its link: a message of the peer's.
 struct link_message {
   message what;
@@ -52,7 +56,7 @@ struct link_report {
                protocol::link_failed, protocol::deadline_passed>
       what;
 };
-/// From its roster, in answer to `request_admission`: it is registered. The user's actor, if there is one.
+/// From its roster, in answer to `request_admission`: it is registered. With the user's actor, if there is one.
 struct admitted {
   caf::strong_actor_ptr user_companion;
 };
@@ -91,6 +95,7 @@ struct fan_out_to_user {
   std::string user;
   message what;
   user_summary_ptr asked;
+  permit_ptr counted;
 };
 /// From the supervisor: close this user's connections on this loop.
 struct close_user_connections {
@@ -104,6 +109,7 @@ struct send_to_id {
   connection_id id;
   message what;
   receipt_ptr asked;
+  permit_ptr counted;
 };
 struct close_id {
   connection_id id;
@@ -111,9 +117,13 @@ struct close_id {
   std::string reason;
   close_sink_ptr asked;
 };
-/// From a roster to the one that keeps this user's actor: attach a connection and answer its `request_admission`.
+/// From a roster to the one that keeps this user's actor; answered with `user_attached`, or by closing the connection.
 struct attach_user {
   core_ptr who;
+};
+struct user_attached {
+  core_ptr who;
+  caf::strong_actor_ptr companion;
 };
 /// From a connection that had been attached.
 struct detach_user {
@@ -121,6 +131,8 @@ struct detach_user {
 };
 /// From a posted task: a turn of the loop has passed since broadcasts began to wait.
 struct turn_passed {};
+/// From a companion of this loop that has ended while a shutdown is under way.
+struct companion_ended {};
 /// From the timer of a user whose last connection is gone.
 struct user_linger_passed {
   std::string user;
@@ -145,7 +157,8 @@ struct view_closed {};
 struct closed_records {
   std::vector<protocol::closed_record> records;
 };
-/// From the supervisor: refuse newcomers, close everyone. Answered with `roster_drained` once nobody is left.
+/// From the supervisor: refuse newcomers, close everyone. Answered with `roster_drained`, once, when no actor of this loop
+/// is left but the roster.
 struct drain {
   close_code code;
   std::string reason;
@@ -168,6 +181,7 @@ struct send_user {
   std::string user;
   message what;
   user_summary_ptr asked;
+  permit_ptr counted;
 };
 struct close_user {
   std::string user;
@@ -179,11 +193,11 @@ struct stop {
   std::chrono::milliseconds deadline;
   close_code code;
   std::string reason;
-  std::shared_ptr<std::function<void(shutdown_summary)>> done;
+  stop_sink_ptr asked;
 };
 /// From its timer.
 struct stop_deadline {};
-/// From a roster that drains and has nobody left.
+/// From a roster that drains and whose loop has nobody left.
 struct roster_drained {
   std::size_t loop;
   shutdown_summary counts;
@@ -218,6 +232,7 @@ struct collect_deadline {};
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::send_frames)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::begin_close)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::overflowed)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::oversized)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_message)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_progress)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_report)
@@ -234,8 +249,10 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::close_user_connections)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::send_to_id)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::close_id)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::attach_user)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::user_attached)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::detach_user)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::turn_passed)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::companion_ended)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::user_linger_passed)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::view_roster)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::roster_view)

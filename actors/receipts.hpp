@@ -134,6 +134,38 @@ class close_count {
 };
 using close_count_ptr = std::shared_ptr<close_count>;
 
+/// What the stop of a backbone did, for who asks while it lasts and for who asks afterwards.
+class stop_record {
+ public:
+  void set(const shutdown_summary& s) {
+    const std::lock_guard lock{mutex_};
+    summary_ = s;
+  }
+  [[nodiscard]] shutdown_summary read() const {
+    const std::lock_guard lock{mutex_};
+    return summary_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  shutdown_summary summary_;
+};
+
+/// One request to stop: answered when the supervisor lets go of it, or at once if there is none any more.
+class stop_sink {
+ public:
+  stop_sink(std::function<void(shutdown_summary)> done, std::shared_ptr<const stop_record> record)
+      : done_(std::move(done)), record_(std::move(record)) {}
+  ~stop_sink() { call_back(done_, record_->read()); }
+  stop_sink(const stop_sink&) = delete;
+  stop_sink& operator=(const stop_sink&) = delete;
+
+ private:
+  std::function<void(shutdown_summary)> done_;
+  std::shared_ptr<const stop_record> record_;
+};
+using stop_sink_ptr = std::shared_ptr<const stop_sink>;
+
 /// A broadcast's place under the bound on pending broadcasts; given back when the last roster has fanned it out.
 class broadcast_permit {
  public:

@@ -1,6 +1,8 @@
 #include "actors/roster.hpp"
 
 #include <chrono>
+#include <exception>
+#include <utility>
 
 #include "actors/companion.hpp"
 #include "actors/fan_out.hpp"
@@ -33,10 +35,14 @@ caf::behavior roster::make_behavior() {
       [this](fan_out& m) { on(m); },
       [this](turn_passed m) { on(m); },
       [this](const enroll& m) {
+        --here_.enrolling;
         monitor(m.who->actor);
         ++env_.connections;
         known_.emplace(m.who->id.serial, entry{m.who});
-        if (draining_) m.who->close(farewell_.code, farewell_.reason, initiator::shutdown, {});
+        if (!draining_) return;
+        ++drained_.connections;
+        if (aborting_) return tell(m.who->actor, abort_now{});
+        m.who->close(farewell_.code, farewell_.reason, initiator::shutdown, {});
       },
       [this](const request_admission& m) { on(m); },
       [this](depart& m) { on(m); },
@@ -45,6 +51,7 @@ caf::behavior roster::make_behavior() {
       [this](const fan_out_to_user& m) { on(m); },
       [this](const close_user_connections& m) { on(m); },
       [this](const attach_user& m) { on(m); },
+      [this](const user_attached& m) { on(m); },
       [this](const detach_user& m) { on(m); },
       [this](const user_linger_passed& m) { on(m); },
       [this](const view_roster& m) { return view(m); },
@@ -56,13 +63,12 @@ caf::behavior roster::make_behavior() {
         return closed_records{{closed_.begin(), closed_.end()}};
       },
       [this](const drain& m) { on(m); },
+      [this](companion_ended) { report_if_drained(); },
       [this](abort_all) {
+        aborting_ = true;
         for (const auto& [serial, e] : known_) tell(e.who->actor, abort_now{});
       },
-      [this](retire) {
-        for (const auto& [serial, e] : known_) tell(e.who->actor, abort_now{});
-        quit();
-      },
+      [this](retire) { quit(); },
   };
 }
 
@@ -81,8 +87,14 @@ void roster::on(const request_admission& m) {
     return tell(m.who->actor, admitted{});
   }
   e->has_user_actor = true;
+  tell(env_.home_of(m.who->user).roster, attach_user{m.who});
+}
+
+void roster::on(const user_attached& m) {
+  auto* e = find(m.who->id);
+  if (!e || draining_) return;
   admit(*e);
-  tell(env_.home_of(m.who->user).roster, attach_user{m.who});  // answers in our stead
+  tell(m.who->actor, admitted{m.companion});
 }
 
 void roster::admit(entry& e) {
@@ -109,7 +121,7 @@ void roster::remove(std::uint64_t serial) {
     }
   }
   if (gone.has_user_actor) tell(env_.home_of(gone.who->user).roster, detach_user{gone.who->user});
-  drained_if_empty();
+  report_if_drained();
 }
 
 void roster::on(depart& m) {
@@ -146,29 +158,41 @@ void roster::on_crash(std::string_view what) {
 
 // --- users' actors --------------------------------------------------------------------------------------------------
 
+caf::strong_actor_ptr roster::make_user_actor(const std::string& user) {
+  const auto failed = [&](std::string_view what) {
+    env_.logger()(severity::error, "handler.threw",
+                  {{"user", user}, {"handler", "per_user"}, {"what", what}});
+    return nullptr;
+  };
+  try {
+    auto what = env_.options.per_user(user);
+    if (!what) return failed("per_user returned null");
+    auto actor = spawn_companion(shared_unit(), env_, here_, std::move(what), false);
+    monitor(actor);
+    user_of_.emplace(actor->id(), user);
+    return actor;
+  } catch (const std::exception& e) {
+    return failed(e.what());
+  } catch (...) {
+    return failed("not a std::exception");
+  }
+}
+
 void roster::on(const attach_user& m) {
   auto& user = user_actors_[m.who->user];
   ++user.attached;
   user.linger.reset();
-  if (!user.actor) {
-    try {
-      auto what = env_.options.per_user(m.who->user);
-      if (!what) throw std::runtime_error{"per_user returned null"};
-      user.actor = spawn_companion(shared_unit(), env_, here_, std::move(what), false);
-      monitor(user.actor);
-      user_of_.emplace(user.actor->id(), m.who->user);
-    } catch (const std::exception& e) {
-      env_.logger()(severity::error, "handler.threw",
-                    {{"handler", "per_user"}, {"what", e.what()}});
-      return m.who->close(close_code::internal_error, "internal error", initiator::error, {});
-    }
-  }
-  tell(m.who->actor, admitted{user.actor});
+  if (draining_) return m.who->close(farewell_.code, farewell_.reason, initiator::shutdown, {});
+  if (!user.actor) user.actor = make_user_actor(m.who->user);
+  if (!user.actor)
+    return m.who->close(close_code::internal_error, "internal error", initiator::error, {});
+  tell(env_.loops[m.who->id.loop].roster, user_attached{m.who, user.actor});
 }
 
 void roster::on(const detach_user& m) {
   const auto found = user_actors_.find(m.user);
   if (found == user_actors_.end() || --found->second.attached > 0) return;
+  if (draining_ || !found->second.actor) return retire_user(m.user);
   found->second.linger = std::make_unique<protocol::timer>(
       [this, user = m.user] { tell(self(), user_linger_passed{user}); });
   loop().schedule(*found->second.linger, loop().now() + env_.options.user_linger);
@@ -176,9 +200,19 @@ void roster::on(const detach_user& m) {
 
 void roster::on(const user_linger_passed& m) {
   const auto found = user_actors_.find(m.user);
-  if (found == user_actors_.end() || found->second.attached > 0) return;
-  tell(found->second.actor, retire{});
-  user_actors_.erase(found);
+  // Someone may have come since the timer ran, and even gone again.
+  if (found == user_actors_.end() || !found->second.linger || found->second.linger->scheduled())
+    return;
+  retire_user(m.user);
+}
+
+void roster::retire_user(const std::string& user) {
+  const auto gone = user_actors_.extract(user);
+  if (const auto& actor = gone.mapped().actor) {
+    user_of_.erase(actor->id());  // its down message must not be taken for that of its successor
+    tell(actor, retire{});
+  }
+  report_if_drained();
 }
 
 // --- sends ----------------------------------------------------------------------------------------------------------
@@ -200,17 +234,22 @@ void roster::on(turn_passed) {
   const bool full = waiting_.size() >= max_waiting || waiting_bytes_ >= max_waiting_bytes;
   quiet_turns_ = waiting_.size() > seen_waiting_ ? 0 : quiet_turns_ + 1;
   if (!full && quiet_turns_ < quiet_turns_wanted) return;  // after_run asks for another turn
+  deliver_waiting();
+}
+
+void roster::deliver_waiting() {
   quiet_turns_ = 0;
   waiting_bytes_ = 0;
-  deliver(waiting_, members_);
+  deliver(waiting_, members_, env_.options.limits);
   waiting_.clear();
 }
 
 void roster::on(const fan_out_to_user& m) {
-  if (const auto lingering = user_actors_.find(m.user); m.asked && lingering != user_actors_.end())
-    m.asked->lingers();
+  const auto lingering = user_actors_.find(m.user);
+  if (m.asked && lingering != user_actors_.end() && lingering->second.actor) m.asked->lingers();
   const auto found = by_user_.find(m.user);
-  if (found != by_user_.end()) deliver({fan_out{m.what, {}, m.asked, {}}}, found->second);
+  if (found != by_user_.end())
+    deliver({fan_out{m.what, {}, m.asked, {}}}, found->second, env_.options.limits);
 }
 
 void roster::on(const close_user_connections& m) {
@@ -249,12 +288,20 @@ void roster::on(const drain& m) {
   farewell_ = m;
   here_.refusing = true;
   drained_.connections = known_.size();
+  deliver_waiting();  // broadcasts that came before are written before the Close
   for (const auto& [serial, e] : known_) e.who->close(m.code, m.reason, initiator::shutdown, {});
-  drained_if_empty();
+  std::vector<std::string> lingering;
+  for (const auto& [user, its] : user_actors_)
+    if (its.attached == 0) lingering.push_back(user);
+  for (const auto& user : lingering) retire_user(user);
+  report_if_drained();
 }
 
-void roster::drained_if_empty() {
-  if (draining_ && known_.empty()) tell(env_.supervisor, roster_drained{here_.index, drained_});
+void roster::report_if_drained() {
+  const bool empty =
+      known_.empty() && here_.enrolling == 0 && user_actors_.empty() && here_.behaviors == 0;
+  if (!draining_ || !empty || std::exchange(drained_reported_, true)) return;
+  tell(env_.supervisor, roster_drained{here_.index, drained_});
 }
 
 roster_view roster::view(const view_roster& m) {
@@ -274,6 +321,13 @@ roster_view roster::view(const view_roster& m) {
 }
 
 void roster::on_exit() {
+  here_.refusing = true;
+  // After an orderly shutdown nobody is left. If it broke, nobody could find those of its loop any more: they end too.
+  env_.connections -= known_.size();
+  for (const auto& [serial, e] : known_) {
+    tell(e.who->actor, abort_now{});
+    if (e.has_user_actor) tell(env_.home_of(e.who->user).roster, detach_user{e.who->user});
+  }
   for (auto& [user, actor] : user_actors_) tell(actor.actor, retire{});
   user_actors_.clear();
   user_of_.clear();

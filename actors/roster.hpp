@@ -29,7 +29,7 @@ class roster final : public pinned_actor {
   struct entry {
     core_ptr who;
     std::size_t member = not_admitted;  // index in members_
-    bool has_user_actor = false;        // attached to it, or about to be
+    bool has_user_actor = false;        // attached to it, or about to be: to be detached
   };
   struct user_actor {
     caf::strong_actor_ptr actor;
@@ -44,14 +44,18 @@ class roster final : public pinned_actor {
   void on(const request_admission&);
   void admit(entry&);
   void on(const attach_user&);
+  void on(const user_attached&);
+  caf::strong_actor_ptr make_user_actor(const std::string& user);
+  void retire_user(const std::string& user);
   void on(const detach_user&);
   void on(const user_linger_passed&);
   void on(depart&);
   void remove(std::uint64_t serial);
-  void drained_if_empty();
+  void report_if_drained();
 
   void on(fan_out&);
   void on(turn_passed);
+  void deliver_waiting();
   void on(const fan_out_to_user&);
   void on(const close_user_connections&);
   void on(send_to_id&);
@@ -78,6 +82,8 @@ class roster final : public pinned_actor {
   shutdown_summary drained_;
   drain farewell_{};
   bool draining_ = false;
+  bool aborting_ = false;  // the shutdown's deadline has passed
+  bool drained_reported_ = false;
 };
 
 }  // namespace fairlead::actors

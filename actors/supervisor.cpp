@@ -1,7 +1,7 @@
 #include "actors/supervisor.hpp"
 
+#include <algorithm>
 #include <chrono>
-#include <exception>
 
 #include <fairlead/caf/messages.hpp>
 
@@ -20,13 +20,14 @@ void supervisor::tell_rosters(const Message& m) {
 }
 
 caf::behavior supervisor::make_behavior() {
+  rosters_.resize(env_.loops.size());
   for (auto& here : env_.loops) monitor(here.roster);
   return {
       [this](const broadcast& m) {
         tell_rosters(fan_out{m.what, m.except, m.asked, m.counted});
       },
       [this](const send_user& m) {
-        tell_rosters(fan_out_to_user{m.user, m.what, m.asked});
+        tell_rosters(fan_out_to_user{m.user, m.what, m.asked, m.counted});
       },
       [this](const close_user& m) {
         tell_rosters(close_user_connections{m.user, m.code, m.reason, m.asked});
@@ -56,34 +57,44 @@ caf::behavior supervisor::make_behavior() {
   };
 }
 
+// Stopping has two phases: shut the input and wait until nobody is left on any loop, then let the rosters go.
+
 void supervisor::on(stop& m) {
-  if (done_) return;
-  done_ = std::move(m.done);
+  asked_.push_back(std::move(m.asked));
+  if (phase_ != phase::serving) return;
+  phase_ = phase::draining;
   stop_began_ = loop().now();
-  to_drain_ = env_.loops.size();
   loop().schedule(deadline_, stop_began_ + m.deadline);
   tell_rosters(drain{m.code, m.reason});
+  take_down();
 }
 
 void supervisor::on(const roster_drained& m) {
   summary_.connections += m.counts.connections;
   summary_.closed += m.counts.closed;
   summary_.aborted += m.counts.aborted;
-  roster_ended();
+  rosters_[m.loop].drained = true;
+  take_down();
 }
 
-void supervisor::roster_ended() {
-  if (!done_ || --to_drain_ > 0) return;
-  tell_rosters(retire{});
-  quit();
+void supervisor::take_down() {
+  const auto drained = [](const child& c) { return c.drained || c.ended; };
+  if (phase_ == phase::draining && std::ranges::all_of(rosters_, drained)) {
+    phase_ = phase::retiring;
+    deadline_.cancel();
+    tell_rosters(retire{});
+  }
+  if (phase_ == phase::retiring && std::ranges::all_of(rosters_, &child::ended)) quit();
 }
 
 void supervisor::on_down(const caf::down_msg& down) {
-  // Rosters end only after the supervisor. One that breaks leaves connections that nobody can find: say so, loudly.
   for (auto& here : env_.loops) {
     if (here.roster->address() != down.source) continue;
-    env_.logger()(severity::error, "roster.lost", {{"loop", std::uint64_t{here.index}}});
-    return roster_ended();
+    rosters_[here.index].ended = true;
+    // One that breaks takes the connections of its loop with it: nobody could find them any more. Say so, loudly.
+    if (phase_ != phase::retiring)
+      env_.logger()(severity::error, "roster.lost", {{"loop", std::uint64_t{here.index}}});
+    return take_down();
   }
 }
 
@@ -92,10 +103,15 @@ void supervisor::on_crash(std::string_view what) {
 }
 
 void supervisor::on_exit() {
+  env_.over = true;
   deadline_.cancel();
-  summary_.took = std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() - stop_began_);
-  if (done_) call_back(*done_, summary_);
-  done_.reset();
+  if (phase_ != phase::retiring)
+    tell_rosters(retire{});  // it broke: better nothing than half of it
+  if (phase_ != phase::serving)
+    summary_.took =
+        std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() - stop_began_);
+  env_.stopped->set(summary_);
+  asked_.clear();
 }
 
 }  // namespace fairlead::actors

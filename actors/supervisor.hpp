@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "actors/environment.hpp"
 #include "actors/messages.hpp"
@@ -22,16 +24,22 @@ class supervisor final : public pinned_actor {
   void on_crash(std::string_view what) override;
   void on(stop&);
   void on(const roster_drained&);
-  void roster_ended();
+  void take_down();
   template <class Message>
   void tell_rosters(const Message&);
 
   environment& env_;
   protocol::timer deadline_;
-  std::shared_ptr<std::function<void(shutdown_summary)>> done_;  // set once a stop was asked for
+  enum class phase : std::uint8_t { serving, draining, retiring };
+  struct child {
+    bool drained = false;  // nobody is left on its loop
+    bool ended = false;
+  };
+  phase phase_ = phase::serving;
+  std::vector<child> rosters_;
+  std::vector<stop_sink_ptr> asked_;  // who wants to know when it is over
   protocol::time_point stop_began_{};
   shutdown_summary summary_;
-  std::size_t to_drain_ = 0;
 };
 
 }  // namespace fairlead::actors
