@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,23 +40,32 @@ class fake_link final : public protocol::link {
 
   // --- the test's side ----------------------------------------------------------------------------------------------
   void upgrade() {
+    if (!observer_ || std::exchange(upgraded_, true)) return;
     wire_.handshake_done();
     observer_->on_upgraded();
+    kernel_takes(0);
   }
-  void peer_sends(std::string_view text) { observer_->on_message(message::text(text)); }
+  void peer_sends(std::string_view text) {
+    if (observer_) observer_->on_message(message::text(text));
+  }
   /// The peer's Close arrives: the transport answers by itself before the actor hears of it.
   void peer_closes(close_code code, std::string_view reason = {}) {
+    if (!observer_) return;
     wire_.push_close(code, {});
-    if (observer_) observer_->on_peer_close(code, std::string{reason});
+    observer_->on_peer_close(code, std::string{reason});
+    kernel_takes(0);
   }
   /// Both Close frames are through.
   void closing_handshake_done() {
     if (auto o = std::move(observer_)) o->on_closed();
-    ended_ = true;
+    end();
   }
+  /// The peer breaks the protocol: the transport closes by itself before the actor hears of it.
   void violates(close_code code, std::string what) {
+    if (!observer_) return;
     wire_.push_close(code, {});
     observer_->on_violation(code, std::move(what));
+    kernel_takes(0);
   }
   void fails(std::string what = "connection reset by peer") {
     if (auto o = std::move(observer_))
@@ -64,12 +74,16 @@ class fake_link final : public protocol::link {
   }
   /// The kernel has room for `bytes` more and takes what it can.
   void kernel_takes(std::size_t bytes) {
-    room += bytes;
+    if (room != SIZE_MAX) room += bytes;
     const auto p = take();
     if (observer_ && (p.messages || p.bytes)) observer_->on_progress(p);
   }
   [[nodiscard]] bool has_observer() const noexcept { return observer_ != nullptr; }
   [[nodiscard]] bool sealed() const noexcept { return wire_.sealed(); }
+  /// A Close frame is out and nothing is behind it: a peer that keeps to the protocol would answer now.
+  [[nodiscard]] bool waits_for_peer() const noexcept {
+    return observer_ && upgraded_ && wire_.sealed() && wire_.empty();
+  }
 
   std::string sent;             ///< every byte that the kernel took
   std::size_t room = SIZE_MAX;  ///< what the kernel still takes without blocking
@@ -105,6 +119,7 @@ class fake_link final : public protocol::link {
 
   protocol::wire wire_;
   std::unique_ptr<protocol::link_observer> observer_;
+  bool upgraded_ = false;
   bool ended_ = false;
 };
 
@@ -112,6 +127,7 @@ class fake_link final : public protocol::link {
 struct sent_frame {
   unsigned opcode;
   std::string payload;
+  [[nodiscard]] bool is_close() const noexcept { return opcode == 8; }
 };
 
 /// The frames in what a server sent; a piece of a frame at the end is left out.
@@ -132,6 +148,35 @@ struct sent_frame {
     bytes.remove_prefix(header + size);
   }
   return frames;
+}
+
+/// The payloads of the data frames in what a server sent.
+[[nodiscard]] inline std::vector<std::string> texts_in(std::string_view bytes) {
+  std::vector<std::string> texts;
+  for (auto& f : frames_in(bytes))
+    if (f.opcode <= 2) texts.push_back(std::move(f.payload));
+  return texts;
+}
+
+/// Whether nothing follows the first Close frame of what a server sent, and that frame is whole.
+[[nodiscard]] inline bool ends_at_its_close(std::string_view bytes) {
+  std::size_t seen = 0;
+  for (const auto& f : frames_in(bytes)) {
+    seen += (f.payload.size() < 126 ? 2 : f.payload.size() <= 0xffff ? 4 : 10) + f.payload.size();
+    if (f.is_close()) return seen == bytes.size();
+  }
+  return true;
+}
+
+/// The code of the Close frame that a server sent, or nothing if it sent none.
+[[nodiscard]] inline std::optional<close_code> close_code_in(std::string_view bytes) {
+  for (const auto& f : frames_in(bytes)) {
+    if (!f.is_close()) continue;
+    if (f.payload.size() < 2) return close_code::no_status;
+    const auto at = [&](std::size_t i) { return static_cast<unsigned char>(f.payload[i]); };
+    return static_cast<close_code>(at(0) << 8 | at(1));
+  }
+  return std::nullopt;
 }
 
 }  // namespace fairlead::test
