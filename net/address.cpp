@@ -24,7 +24,8 @@ std::uint16_t parse_port(const std::string& address, std::string_view text) {
 
 asio::ip::tcp::endpoint parse_address(const std::string& address) {
   const auto colon = address.rfind(':');
-  if (colon == std::string::npos || colon == 0) refuse_address(address, "expected host:port or [::1]:port");
+  if (colon == std::string::npos || colon == 0)
+    refuse_address(address, "expected host:port or [::1]:port");
   const auto port = parse_port(address, std::string_view(address).substr(colon + 1));
   std::string host = address.substr(0, colon);
   if (host.front() == '[' && host.back() == ']')
@@ -36,7 +37,8 @@ asio::ip::tcp::endpoint parse_address(const std::string& address) {
   if (const auto numeric = asio::ip::make_address(host, failed); !failed) return {numeric, port};
   asio::io_context context;
   asio::ip::tcp::resolver resolver(context);
-  const auto found = resolver.resolve(host, std::to_string(port), asio::ip::tcp::resolver::passive, failed);
+  const auto found =
+      resolver.resolve(host, std::to_string(port), asio::ip::tcp::resolver::passive, failed);
   if (failed) throw std::system_error(failed, "cannot resolve '" + address + "'");
   return found.begin()->endpoint();
 }

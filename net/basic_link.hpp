@@ -32,7 +32,8 @@ class basic_link final : public protocol::link,
                          private socket_owner,
                          private raw_sink {
  public:
-  basic_link(Socket, const std::shared_ptr<socket_group>&, std::string_view key, std::string_view already_read);
+  basic_link(Socket, const std::shared_ptr<socket_group>&, std::string_view key,
+             std::string_view already_read);
   ~basic_link() override;
 
   void open(std::unique_ptr<protocol::link_observer>) override;
@@ -51,14 +52,17 @@ class basic_link final : public protocol::link,
   // So many bytes of pongs may wait for a peer that reads nothing; then it is not read either.
   static constexpr std::size_t most_raw_bytes = 4096;
 
-  [[nodiscard]] bool alive() const noexcept { return phase_ == phase::upgrading || phase_ == phase::open; }
+  [[nodiscard]] bool alive() const noexcept {
+    return phase_ == phase::upgrading || phase_ == phase::open;
+  }
   [[nodiscard]] Socket& socket() noexcept { return stream_->next_layer().socket(); }
   /// Runs `body` as one turn of the loop, unless the link has ended. What it throws ends this link alone.
   template <class Body>
   void turn(Body&& body);
 
   void on_accepted(const error_code&);
-  [[nodiscard]] boost::beast::http::request<boost::beast::http::empty_body> handshake_request() const;
+  [[nodiscard]] boost::beast::http::request<boost::beast::http::empty_body>
+  handshake_request() const;
   void read();
   void on_read(const error_code&, std::size_t);
   void on_read_error(const error_code&);

@@ -5,9 +5,9 @@
 #include <string_view>
 #include <utility>
 
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/bind_handler.hpp>
@@ -54,12 +54,13 @@ class collecting_stream {
   auto async_read_some(const Buffers& buffers, Handler&& handler) {
     return asio::async_initiate<Handler, void(error_code, std::size_t)>(
         [this](auto&& done, const Buffers& into) {
-          if (already_read_.empty()) return socket_.async_read_some(into, std::forward<decltype(done)>(done));
+          if (already_read_.empty())
+            return socket_.async_read_some(into, std::forward<decltype(done)>(done));
           const std::size_t size = asio::buffer_copy(into, asio::buffer(already_read_));
           already_read_.erase(0, size);
           if (already_read_.empty()) std::string().swap(already_read_);
-          asio::post(get_executor(),
-                     boost::beast::bind_front_handler(std::forward<decltype(done)>(done), error_code{}, size));
+          asio::post(get_executor(), boost::beast::bind_front_handler(
+                                         std::forward<decltype(done)>(done), error_code{}, size));
         },
         handler, buffers);
   }
@@ -71,7 +72,9 @@ class collecting_stream {
           const std::string bytes = boost::beast::buffers_to_string(from);
           sink_.take_raw(bytes);
           using done_type = std::decay_t<decltype(done)>;
-          asio::post(get_executor(), taken<done_type>{{std::forward<decltype(done)>(done), bytes.size(), get_executor()}, sink_});
+          asio::post(get_executor(), taken<done_type>{{std::forward<decltype(done)>(done),
+                                                       bytes.size(), get_executor()},
+                                                      sink_});
         },
         handler, buffers);
   }
@@ -80,15 +83,20 @@ class collecting_stream {
   /// Tells Beast that all was written. Invoked without an argument by saved_handler, unless it was cancelled.
   template <class Handler>
   struct completion {
-    using executor_type = asio::associated_executor_t<Handler, typename collecting_stream::executor_type>;
+    using executor_type =
+        asio::associated_executor_t<Handler, typename collecting_stream::executor_type>;
     using allocator_type = asio::associated_allocator_t<Handler>;
 
     Handler handler;
     std::size_t size;
     typename collecting_stream::executor_type home;
 
-    [[nodiscard]] allocator_type get_allocator() const noexcept { return asio::get_associated_allocator(handler); }
-    [[nodiscard]] executor_type get_executor() const noexcept { return asio::get_associated_executor(handler, home); }
+    [[nodiscard]] allocator_type get_allocator() const noexcept {
+      return asio::get_associated_allocator(handler);
+    }
+    [[nodiscard]] executor_type get_executor() const noexcept {
+      return asio::get_associated_executor(handler, home);
+    }
     void operator()(error_code ec = {}) { std::move(handler)(ec, ec ? 0 : size); }
   };
 
@@ -120,7 +128,8 @@ void teardown(boost::beast::role_type, collecting_stream<Socket>&, error_code& e
 
 template <class Socket, class Handler>
 void async_teardown(boost::beast::role_type, collecting_stream<Socket>& stream, Handler&& handler) {
-  asio::post(stream.get_executor(), boost::beast::bind_front_handler(std::forward<Handler>(handler), error_code{}));
+  asio::post(stream.get_executor(),
+             boost::beast::bind_front_handler(std::forward<Handler>(handler), error_code{}));
 }
 
 /// For time-outs of Beast's own, which are off.

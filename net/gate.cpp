@@ -29,15 +29,17 @@ gate::gate(tcp_acceptor acceptor, options o)
 
 void gate::accept() {
   if (!acceptor_) return;
-  acceptor_->async_accept(peer_, [self = shared_from_this()](const error_code& ec, tcp_socket socket) {
-    if (!self->acceptor_) return;
-    self->options_.sockets->home().begin_turn();
-    self->on_accept(ec, std::move(socket));
-  });
+  acceptor_->async_accept(peer_,
+                          [self = shared_from_this()](const error_code& ec, tcp_socket socket) {
+                            if (!self->acceptor_) return;
+                            self->options_.sockets->home().begin_turn();
+                            self->on_accept(ec, std::move(socket));
+                          });
 }
 
 void gate::on_accept(const error_code& ec, tcp_socket socket) {
-  if (ec && ec != asio::error::connection_aborted && ec != asio::error::interrupted) return pause(ec);
+  if (ec && ec != asio::error::connection_aborted && ec != asio::error::interrupted)
+    return pause(ec);
   if (!ec) {
     pausing_ = false;
     try {
@@ -56,8 +58,10 @@ void gate::admit(tcp_socket socket) {
   const auto& sockets = options_.sockets;
   const auto open = sockets->open_sockets();
   const auto most = sockets->limits().max_connections;
-  if (open < most) return serve_http(std::move(socket), peer_, sockets, options_.service, options_.max_body);
-  if (open - most < refusals_at_once) respond_and_linger(std::move(socket), sockets, too_many_connections());
+  if (open < most)
+    return serve_http(std::move(socket), peer_, sockets, options_.service, options_.max_body);
+  if (open - most < refusals_at_once)
+    respond_and_linger(std::move(socket), sockets, too_many_connections());
 }
 
 /// Out of descriptors or memory: what waits stays in the kernel's queue until some are free again.
@@ -79,6 +83,7 @@ void gate::close() noexcept {
 void gate::drop() noexcept {
   close();
   options_.sockets->drop_all();
+  options_.service.reset();
 }
 
 }  // namespace fairlead::net

@@ -25,7 +25,7 @@ class gate : public std::enable_shared_from_this<gate> {
   void accept();
   /// No more sockets are accepted, no more requests served; links live on.
   void close() noexcept;
-  /// Every socket that is left is closed.
+  /// Every socket that is left is closed, and the service let go.
   void drop() noexcept;
 
  private:
@@ -35,7 +35,7 @@ class gate : public std::enable_shared_from_this<gate> {
 
   std::optional<tcp_acceptor> acceptor_;
   asio::ip::tcp::endpoint peer_;
-  const options options_;
+  options options_;
   protocol::timer retry_;
   bool pausing_ = false;
 };

@@ -25,14 +25,16 @@ struct http_request {
   std::string body;
   std::string peer;
   std::vector<std::pair<std::string, std::string>> headers;
-  [[nodiscard]] std::string_view header(std::string_view name) const noexcept;  ///< compared without case
+  [[nodiscard]] std::string_view
+  header(std::string_view name) const noexcept;  ///< compared without case
 };
 
 struct http_response {
   unsigned status = 200;
   std::string content_type = "application/json";
   std::string body;
-  std::vector<std::pair<std::string, std::string>> headers;  ///< beside Content-Type, Content-Length, Server
+  std::vector<std::pair<std::string, std::string>>
+      headers;  ///< beside Content-Type, Content-Length, Server
 };
 
 /// Sends the response; any thread, at most once; if it is dropped uncalled the client gets a 500.
@@ -46,7 +48,8 @@ class http_service {
   /// A well-formed WebSocket upgrade request. Either answers it with an HTTP response (a refusal), or calls `take` once
   /// during this call to have the link and returns nothing. Loop `loop` is the caller's.
   using take_link = std::function<std::shared_ptr<protocol::link>()>;
-  virtual std::optional<http_response> upgrade(std::size_t loop, const upgrade_request&, const take_link& take) = 0;
+  virtual std::optional<http_response> upgrade(std::size_t loop, const upgrade_request&,
+                                               const take_link& take) = 0;
 };
 
 struct listener_options {
@@ -61,9 +64,9 @@ class listener {
  public:
   /// Binds and accepts. Throws std::system_error that names the address; a port that another process listens on is an
   /// error even where SO_REUSEPORT would share it.
-  [[nodiscard]] static std::unique_ptr<listener> start(listener_options, std::vector<std::shared_ptr<loop>>,
-                                                       std::shared_ptr<http_service>);
-  virtual ~listener() = default;  ///< stop() must have been called
+  [[nodiscard]] static std::unique_ptr<listener>
+      start(listener_options, std::vector<std::shared_ptr<loop>>, std::shared_ptr<http_service>);
+  virtual ~listener() = default;                          ///< stop() must have been called
   [[nodiscard]] virtual std::string address() const = 0;  ///< with the port that was picked
   /// Stops accepting, ends idle HTTP connections; links live on. Idempotent, any thread but a loop's; returns when done.
   virtual void stop_accepting() = 0;

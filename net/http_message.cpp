@@ -32,7 +32,8 @@ http_response answer_to(const error_code& parse_error) {
   if (parse_error == http::error::header_limit || parse_error == http::error::buffer_overflow)
     return plain_response(431, "the request line and header fields are too large");
   if (parse_error == http::error::body_limit) return plain_response(413, "the body is too large");
-  if (parse_error == http::error::bad_version) return plain_response(505, "HTTP/1.1 and HTTP/1.0 are spoken here");
+  if (parse_error == http::error::bad_version)
+    return plain_response(505, "HTTP/1.1 and HTTP/1.0 are spoken here");
   return plain_response(400, "not a valid HTTP request: " + parse_error.message());
 }
 

@@ -28,9 +28,12 @@ constexpr std::size_t body_read_size = 16 * 1024;
 
 class http_session final : public socket_owner, public std::enable_shared_from_this<http_session> {
  public:
-  http_session(tcp_socket socket, const asio::ip::tcp::endpoint& peer, std::shared_ptr<http_service> service,
-               std::size_t max_body)
-      : socket_(std::move(socket)), peer_(peer), service_(std::move(service)), max_body_(max_body),
+  http_session(tcp_socket socket, const asio::ip::tcp::endpoint& peer,
+               std::shared_ptr<http_service> service, std::size_t max_body)
+      : socket_(std::move(socket)),
+        peer_(peer),
+        service_(std::move(service)),
+        max_body_(max_body),
         deadline_([this] { on_deadline(); }) {}
 
   void start(const std::shared_ptr<socket_group>& group) {
@@ -59,7 +62,9 @@ class http_session final : public socket_owner, public std::enable_shared_from_t
   void write(const http_response&, bool keep_alive);
   void on_written(const error_code&, bool keep_alive);
   void end() noexcept;
-  [[nodiscard]] bool nothing_received() const { return buffer_.size() == 0 && !parser_->got_some(); }
+  [[nodiscard]] bool nothing_received() const {
+    return buffer_.size() == 0 && !parser_->got_some();
+  }
   [[nodiscard]] std::shared_ptr<protocol::link> make_link();
 
   std::optional<tcp_socket> socket_;
@@ -127,9 +132,11 @@ void http_session::on_deadline() {
 
 void http_session::read() {
   const std::size_t room = phase_ == phase::head ? head_read_size : body_read_size;
-  socket_->async_read_some(buffer_.prepare(room), [self = shared_from_this()](const error_code& ec, std::size_t n) {
-    if (self->phase_ == phase::head || self->phase_ == phase::body) self->on_read(ec, n);
-  });
+  socket_->async_read_some(buffer_.prepare(room),
+                           [self = shared_from_this()](const error_code& ec, std::size_t n) {
+                             if (self->phase_ == phase::head || self->phase_ == phase::body)
+                               self->on_read(ec, n);
+                           });
 }
 
 void http_session::on_read(const error_code& ec, std::size_t n) {
@@ -153,7 +160,8 @@ void http_session::parse() {
 
 void http_session::on_head() {
   const auto& head = parser_->get();
-  if (static_cast<std::size_t>(std::distance(head.begin(), head.end())) > group()->limits().max_header_count)
+  if (static_cast<std::size_t>(std::distance(head.begin(), head.end())) >
+      group()->limits().max_header_count)
     return refuse(plain_response(431, "too many header fields"));
   if (asks_for_websocket(head)) return on_upgrade();
   if (head.version() == 11 && head.count(http::field::host) != 1)
@@ -163,7 +171,8 @@ void http_session::on_head() {
   set_deadline();
   parser_->eager(true);
   if (boost::beast::iequals(head[http::field::expect], "100-continue")) {
-    error_code ignored;  // a client that does not get it sends the body all the same (RFC 7231 5.1.1)
+    error_code
+        ignored;  // a client that does not get it sends the body all the same (RFC 7231 5.1.1)
     socket_->non_blocking(true, ignored);
     socket_->write_some(asio::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25), ignored);
   }
@@ -189,7 +198,8 @@ void http_session::on_upgrade() {
     if (group()) group()->write_log(severity::error, "http.service_failed", {{"what", e.what()}});
   }
   if (phase_ == phase::ended) return;  // the link has the socket
-  refuse(refusal ? std::move(*refusal) : plain_response(500, "the upgrade was neither taken nor refused"));
+  refuse(refusal ? std::move(*refusal)
+                 : plain_response(500, "the upgrade was neither taken nor refused"));
 }
 
 std::shared_ptr<protocol::link> http_session::make_link() {
@@ -199,7 +209,8 @@ std::shared_ptr<protocol::link> http_session::make_link() {
   const auto home = group();
   tcp_socket socket = std::move(*socket_);
   end();
-  return make_tcp_link(std::move(socket), home, key, {static_cast<const char*>(rest.data()), rest.size()});
+  return make_tcp_link(std::move(socket), home, key,
+                       {static_cast<const char*>(rest.data()), rest.size()});
 }
 
 void http_session::on_request() {
@@ -207,8 +218,8 @@ void http_session::on_request() {
   const auto target = parse_request_target(message.target());
   auto path = target ? percent_decoded(target->path) : std::nullopt;
   if (!path) return refuse(plain_response(400, "the request target is no path"));
-  http_request request{message.method_string(), std::move(*path), std::string(target->query), std::move(message.body()),
-                       to_string(peer_), {}};
+  http_request request{message.method_string(),   std::move(*path), std::string(target->query),
+                       std::move(message.body()), to_string(peer_), {}};
   for (const auto& line : message) request.headers.emplace_back(line.name_string(), line.value());
 
   encoding_ = {.keep_alive = message.keep_alive(),
@@ -219,7 +230,8 @@ void http_session::on_request() {
   awaiting_answer_ = shared_from_this();
   const auto answerer = std::make_shared<responder>(weak_from_this(), group()->loop_handle());
   try {
-    service_->handle(request, [answerer](http_response response) { answerer->answer(std::move(response)); });
+    service_->handle(request,
+                     [answerer](http_response response) { answerer->answer(std::move(response)); });
   } catch (const std::exception& e) {
     group()->write_log(severity::error, "http.service_failed", {{"what", e.what()}});
   }
@@ -235,7 +247,8 @@ void http_session::answer(http_response response) {
 /// Answers a request that cannot be served and ends: what follows it may not be a request at all.
 void http_session::refuse(http_response response, std::string_view event) {
   const auto peer = to_string(peer_);
-  group()->write_log(severity::debug, event, {{"peer", peer}, {"status", std::uint64_t{response.status}}});
+  group()->write_log(severity::debug, event,
+                     {{"peer", peer}, {"status", std::uint64_t{response.status}}});
   error_code ignored;
   socket_->cancel(ignored);
   write(response, false);
@@ -246,9 +259,10 @@ void http_session::write(const http_response& response, bool keep_alive) {
   out_ = encode(response, encoding_);
   phase_ = phase::response;
   set_deadline();
-  asio::async_write(*socket_, asio::buffer(out_), [self = shared_from_this(), keep_alive](const error_code& ec, std::size_t) {
-    if (self->phase_ == phase::response) self->on_written(ec, keep_alive);
-  });
+  asio::async_write(*socket_, asio::buffer(out_),
+                    [self = shared_from_this(), keep_alive](const error_code& ec, std::size_t) {
+                      if (self->phase_ == phase::response) self->on_written(ec, keep_alive);
+                    });
 }
 
 void http_session::on_written(const error_code& ec, bool keep_alive) {
@@ -275,9 +289,11 @@ void http_session::end() noexcept {
 
 }  // namespace
 
-void serve_http(tcp_socket socket, const asio::ip::tcp::endpoint& peer, const std::shared_ptr<socket_group>& group,
-                std::shared_ptr<http_service> service, std::size_t max_body) {
-  std::make_shared<http_session>(std::move(socket), peer, std::move(service), max_body)->start(group);
+void serve_http(tcp_socket socket, const asio::ip::tcp::endpoint& peer,
+                const std::shared_ptr<socket_group>& group, std::shared_ptr<http_service> service,
+                std::size_t max_body) {
+  std::make_shared<http_session>(std::move(socket), peer, std::move(service), max_body)
+      ->start(group);
 }
 
 }  // namespace fairlead::net

@@ -10,7 +10,8 @@ namespace fairlead::net {
 
 /// Speaks HTTP/1.1 on an accepted socket: one request after another until one of them becomes a WebSocket, which takes
 /// the socket with it, or the connection ends. Lives as long as the socket.
-void serve_http(tcp_socket, const asio::ip::tcp::endpoint& peer, const std::shared_ptr<socket_group>&,
-                std::shared_ptr<http_service>, std::size_t max_body);
+void serve_http(tcp_socket, const asio::ip::tcp::endpoint& peer,
+                const std::shared_ptr<socket_group>&, std::shared_ptr<http_service>,
+                std::size_t max_body);
 
 }  // namespace fairlead::net

@@ -27,7 +27,9 @@ class inbound_message {
     size_ += n;
   }
 
-  [[nodiscard]] std::string_view view() const noexcept { return {long_.empty() ? short_.data() : long_.data(), size_}; }
+  [[nodiscard]] std::string_view view() const noexcept {
+    return {long_.empty() ? short_.data() : long_.data(), size_};
+  }
 
   void clear() noexcept {
     size_ = 0;

@@ -35,8 +35,10 @@ class lingering final : public socket_owner, public std::enable_shared_from_this
   void discard() {
     error_code failed;
     std::array<char, 16 * 1024> ignored;
-    for (int reads = 0; reads < reads_per_turn && !failed; ++reads) socket_->read_some(asio::buffer(ignored), failed);
-    if (failed && failed != asio::error::would_block && failed != asio::error::interrupted) return finish();
+    for (int reads = 0; reads < reads_per_turn && !failed; ++reads)
+      socket_->read_some(asio::buffer(ignored), failed);
+    if (failed && failed != asio::error::would_block && failed != asio::error::interrupted)
+      return finish();
     socket_->async_wait(tcp_socket::wait_read, [self = shared_from_this()](const error_code& ec) {
       if (!self->socket_) return;
       self->group()->home().begin_turn();
@@ -60,7 +62,8 @@ void linger(tcp_socket socket, const std::shared_ptr<socket_group>& group) {
   std::make_shared<lingering>(std::move(socket))->start(group);
 }
 
-void respond_and_linger(tcp_socket socket, const std::shared_ptr<socket_group>& group, std::string_view response) {
+void respond_and_linger(tcp_socket socket, const std::shared_ptr<socket_group>& group,
+                        std::string_view response) {
   error_code failed;
   socket.non_blocking(true, failed);
   if (!failed) socket.write_some(asio::buffer(response), failed);  // fits: the socket is new

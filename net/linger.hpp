@@ -14,6 +14,7 @@ namespace fairlead::net {
 void linger(tcp_socket, const std::shared_ptr<socket_group>&);
 
 /// Writes a whole HTTP response, as far as the kernel takes it, and lingers.
-void respond_and_linger(tcp_socket, const std::shared_ptr<socket_group>&, std::string_view response);
+void respond_and_linger(tcp_socket, const std::shared_ptr<socket_group>&,
+                        std::string_view response);
 
 }  // namespace fairlead::net

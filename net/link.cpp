@@ -21,7 +21,8 @@ tcp_socket tcp_of(tcp_socket& socket) { return std::move(socket); }
 /// The code in a server's Close frame, if these bytes are one and it has a code.
 std::optional<close_code> code_in_close(std::string_view frame) {
   if (frame.size() < 4 || frame[0] != '\x88') return std::nullopt;
-  return close_code(static_cast<unsigned char>(frame[2]) << 8U | static_cast<unsigned char>(frame[3]));
+  return close_code(static_cast<unsigned char>(frame[2]) << 8U |
+                    static_cast<unsigned char>(frame[3]));
 }
 
 /// Only a client may send it (RFC 6455 7.4.1).
@@ -30,8 +31,8 @@ bool is_for_clients(close_code code) { return code == close_code::extension_requ
 }  // namespace
 
 template <class Socket>
-basic_link<Socket>::basic_link(Socket socket, const std::shared_ptr<socket_group>& group, std::string_view key,
-                               std::string_view already_read)
+basic_link<Socket>::basic_link(Socket socket, const std::shared_ptr<socket_group>& group,
+                               std::string_view key, std::string_view already_read)
     : stream_(std::in_place, std::move(socket), already_read, static_cast<raw_sink&>(*this)) {
   key.copy(key_.data(), key_.size());
   join(group);
@@ -67,9 +68,10 @@ void basic_link<Socket>::open(std::unique_ptr<protocol::link_observer> observer)
   stream_->read_message_max(std::max<std::size_t>(1, group()->limits().max_message_size));
   stream_->set_option(websocket::stream_base::decorator(
       [](websocket::response_type& response) { response.set(http::field::server, "Fairlead"); }));
-  stream_->async_accept(handshake_request(), [self = this->shared_from_this()](const error_code& ec) {
-    self->turn([&] { self->on_accepted(ec); });
-  });
+  stream_->async_accept(handshake_request(),
+                        [self = this->shared_from_this()](const error_code& ec) {
+                          self->turn([&] { self->on_accepted(ec); });
+                        });
   wire_.handshake_done();  // the response stands in the wire
 }
 
@@ -147,7 +149,8 @@ void basic_link<Socket>::on_read(const error_code& ec, std::size_t n) {
 
 template <class Socket>
 void basic_link<Socket>::deliver() {
-  auto what = message::make(stream_->got_text() ? message_kind::text : message_kind::binary, inbound_.view());
+  auto what = message::make(stream_->got_text() ? message_kind::text : message_kind::binary,
+                            inbound_.view());
   inbound_.clear();
   observer_->on_message(std::move(what));
 }
@@ -157,16 +160,20 @@ template <class Socket>
 void basic_link<Socket>::on_read_error(const error_code& ec) {
   if (ec == websocket::error::closed) {
     const auto said = stream_->reason();
-    const auto code = said.code == websocket::close_code::none ? close_code::no_status : close_code{said.code};
+    const auto code =
+        said.code == websocket::close_code::none ? close_code::no_status : close_code{said.code};
     if (code != close_code::no_status && !may_be_sent(code) && !is_for_clients(code))
       return violate(close_code::protocol_error, "a close code that means nothing");
     finishing_ = true;
     observer_->on_peer_close(code, std::string(said.reason.data(), said.reason.size()));
     return finish();
   }
-  if (ec == websocket::error::message_too_big) return violate(close_code::message_too_big, ec.message());
-  if (ec == websocket::error::bad_frame_payload) return violate(close_code::invalid_payload, ec.message());
-  if (ec == websocket::condition::protocol_violation) return violate(close_code::protocol_error, ec.message());
+  if (ec == websocket::error::message_too_big)
+    return violate(close_code::message_too_big, ec.message());
+  if (ec == websocket::error::bad_frame_payload)
+    return violate(close_code::invalid_payload, ec.message());
+  if (ec == websocket::condition::protocol_violation)
+    return violate(close_code::protocol_error, ec.message());
   fail(ec, ec == asio::error::eof ? "end of file without a Close frame" : ec.message());
 }
 
@@ -221,14 +228,15 @@ std::size_t basic_link<Socket>::write_some(std::size_t& offered, error_code& fai
 template <class Socket>
 void basic_link<Socket>::wait_for_room() {
   waiting_ = true;
-  socket().lowest_layer().async_wait(tcp_socket::wait_write, [self = this->shared_from_this()](const error_code& ec) {
-    self->turn([&] {
-      self->waiting_ = false;
-      if (ec) return self->break_off(ec);
-      self->report(self->write_out());
-      self->finish();
-    });
-  });
+  socket().lowest_layer().async_wait(tcp_socket::wait_write,
+                                     [self = this->shared_from_this()](const error_code& ec) {
+                                       self->turn([&] {
+                                         self->waiting_ = false;
+                                         if (ec) return self->break_off(ec);
+                                         self->report(self->write_out());
+                                         self->finish();
+                                       });
+                                     });
 }
 
 template <class Socket>
@@ -260,7 +268,8 @@ template <class Socket>
 void basic_link<Socket>::take_raw(std::string_view bytes) {
   // Beast 1.81 takes any code from 3000 up, and answers a Close with the code that it brought.
   if (const auto code = code_in_close(bytes); phase_ == phase::open && code && !may_be_sent(*code))
-    return wire_.push_close(is_for_clients(*code) ? close_code::normal : close_code::protocol_error, {});
+    return wire_.push_close(is_for_clients(*code) ? close_code::normal : close_code::protocol_error,
+                            {});
   wire_.push_raw(bytes);
   raw_bytes_ += bytes.size();
 }
@@ -344,7 +353,8 @@ void basic_link<Socket>::end() noexcept {
   leave();
 }
 
-std::shared_ptr<protocol::link> make_tcp_link(tcp_socket socket, const std::shared_ptr<socket_group>& group,
+std::shared_ptr<protocol::link> make_tcp_link(tcp_socket socket,
+                                              const std::shared_ptr<socket_group>& group,
                                               std::string_view key, std::string_view already_read) {
   return std::make_shared<basic_link<tcp_socket>>(std::move(socket), group, key, already_read);
 }

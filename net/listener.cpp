@@ -44,7 +44,8 @@ tcp_acceptor listen_on(loop& on, const tcp::endpoint& at) {
 
 class listening final : public listener {
  public:
-  listening(listener_options options, std::vector<std::shared_ptr<loop>> loops, std::shared_ptr<http_service> service)
+  listening(listener_options options, std::vector<std::shared_ptr<loop>> loops,
+            std::shared_ptr<http_service> service)
       : loops_(std::move(loops)) {
     const auto wanted = parse_address(options.address);
     try {
@@ -53,13 +54,15 @@ class listening final : public listener {
       address_ = to_string(at);
       for (const auto& on : loops_) {
         auto sockets = std::make_shared<socket_group>(on, options.limits, options.logger, open_);
-        gates_.push_back(std::make_shared<gate>(
-            listen_on(*on, at), gate::options{std::move(sockets), service, options.max_body, address_}));
+        gates_.push_back(
+            std::make_shared<gate>(listen_on(*on, at), gate::options{std::move(sockets), service,
+                                                                     options.max_body, address_}));
       }
     } catch (const boost::system::system_error& e) {
       throw std::system_error(e.code(), "cannot listen on " + options.address);
     }
-    for (std::size_t i = 0; i < loops_.size(); ++i) loops_[i]->post([g = gates_[i]] { g->accept(); });
+    for (std::size_t i = 0; i < loops_.size(); ++i)
+      loops_[i]->post([g = gates_[i]] { g->accept(); });
   }
 
   std::string address() const override { return address_; }
@@ -90,7 +93,8 @@ class listening final : public listener {
 
 }  // namespace
 
-std::unique_ptr<listener> listener::start(listener_options options, std::vector<std::shared_ptr<loop>> loops,
+std::unique_ptr<listener> listener::start(listener_options options,
+                                          std::vector<std::shared_ptr<loop>> loops,
                                           std::shared_ptr<http_service> service) {
   return std::make_unique<listening>(std::move(options), std::move(loops), std::move(service));
 }

@@ -7,13 +7,12 @@
 #include <thread>
 #include <utility>
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <pthread.h>
+#include <signal.h>
 
 #include "net/door.hpp"
 
@@ -25,7 +24,10 @@ using std::chrono::steady_clock;
 /// What the thread needs. Owned by the thread and the handle together, so that a handle may be dropped anywhere.
 struct engine {
   engine(std::size_t number, std::shared_ptr<log> sink)
-      : index(number), logger(std::move(sink)), context(std::in_place, 1), alarm(std::in_place, *context),
+      : index(number),
+        logger(std::move(sink)),
+        context(std::in_place, 1),
+        alarm(std::in_place, *context),
         wheel(steady_clock::now()) {}
 
   void run() noexcept;
@@ -48,7 +50,8 @@ struct engine {
 thread_local engine* current = nullptr;
 
 void engine::report(const char* what) noexcept {
-  if (logger) (*logger)(severity::error, "loop.exception", {{"loop", std::uint64_t{index}}, {"what", what}});
+  if (logger)
+    (*logger)(severity::error, "loop.exception", {{"loop", std::uint64_t{index}}, {"what", what}});
 }
 
 void engine::run_task(const protocol::event_loop::task& t) noexcept {
@@ -107,7 +110,8 @@ class signals_blocked {
   signals_blocked() {
     sigset_t others;
     sigfillset(&others);
-    for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGPROF}) sigdelset(&others, own);
+    for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGPROF})
+      sigdelset(&others, own);
     pthread_sigmask(SIG_BLOCK, &others, &before_);
   }
   ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

@@ -18,7 +18,8 @@ namespace fairlead::net {
 class loop : public protocol::event_loop {
  public:
   /// Starts the thread (named `fairlead-<index>` for the operator's tools). What a task throws ends in `logger`.
-  [[nodiscard]] static std::shared_ptr<loop> start(std::size_t index, std::shared_ptr<log> logger = {});
+  [[nodiscard]] static std::shared_ptr<loop> start(std::size_t index,
+                                                   std::shared_ptr<log> logger = {});
   /// Refuses further posts, runs what was posted before, closes descriptors, joins. Idempotent; not from its own thread.
   /// Listeners on it must have been stopped: what owns a socket must not outlive the io_context.
   virtual void stop() = 0;

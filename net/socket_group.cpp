@@ -19,7 +19,8 @@ void socket_owner::leave() noexcept {
   group_.reset();
 }
 
-void socket_group::write_log(severity level, std::string_view event, std::initializer_list<log_field> fields) const noexcept {
+void socket_group::write_log(severity level, std::string_view event,
+                             std::initializer_list<log_field> fields) const noexcept {
   if (logger_) (*logger_)(level, event, fields);
 }
 

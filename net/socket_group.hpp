@@ -50,7 +50,8 @@ class socket_group {
  public:
   using counter = std::shared_ptr<std::atomic<std::size_t>>;
 
-  socket_group(std::shared_ptr<loop> on, const fairlead::limits& bounds, std::shared_ptr<log> sink, counter open)
+  socket_group(std::shared_ptr<loop> on, const fairlead::limits& bounds, std::shared_ptr<log> sink,
+               counter open)
       : loop_(std::move(on)), limits_(bounds), logger_(std::move(sink)), open_(std::move(open)) {}
 
   [[nodiscard]] net::loop& home() const noexcept { return *loop_; }

@@ -20,10 +20,13 @@ struct counting_receipt final : protocol::receipt_sink {
 constexpr std::size_t count = 2000;
 constexpr int small_buffer = 4096;
 
-std::string numbered(std::size_t i) { return std::to_string(i) + " " + std::string(10'000 + i, static_cast<char>('a' + i % 26)); }
+std::string numbered(std::size_t i) {
+  return std::to_string(i) + " " + std::string(10'000 + i, static_cast<char>('a' + i % 26));
+}
 
 /// Queues more than the kernel takes.
-void fill(const test::running_server& server, const std::shared_ptr<test::line>& line, const protocol::receipt& asked) {
+void fill(const test::running_server& server, const std::shared_ptr<test::line>& line,
+          const protocol::receipt& asked) {
   server->on_loop([&] {
     for (std::size_t i = 0; i < count; ++i) line->send(message::text(numbered(i)), asked);
     line->flush();
@@ -33,16 +36,17 @@ void fill(const test::running_server& server, const std::shared_ptr<test::line>&
 
 }  // namespace
 
-TEST_CASE("a reader that stalls and goes on gets every byte, and every receipt and every message is accounted for") {
+TEST_CASE("a reader that stalls and goes on gets every byte, and every receipt and every message "
+          "is accounted for") {
   const test::running_server server;
   auto [client, line] = server->connect(small_buffer);
   const auto asked = std::make_shared<counting_receipt>();
   fill(server, line, asked);
-  CHECK(asked->outcomes.addressed() < count);
+  server->on_loop([&] { CHECK(asked->outcomes.addressed() < count); });
   for (std::size_t i = 0; i < count; ++i) REQUIRE(client.receive_frame()->payload == numbered(i));
-  CHECK(test::eventually([&] {
+  CHECK(test::eventually([&, l = line] {
     bool done = false;
-    server->on_loop([&, l = line] { done = l->link->queued_bytes() == 0; });
+    server->on_loop([&] { done = l->link->queued_bytes() == 0; });
     return done;
   }));
   server->on_loop([&, l = line] {
@@ -66,7 +70,8 @@ TEST_CASE("while the kernel is full, a Close waits behind what is queued and sea
   SUBCASE("the peer's: reported at once, on_closed only when the kernel has ours") {
     client.send(test::close_frame(1000));
     line->reports.await("peer closed");
-    server->on_loop([l = line] { CHECK_FALSE(l->link->write(protocol::as_chunk(message::text("late")))); });
+    server->on_loop(
+        [l = line] { CHECK_FALSE(l->link->write(protocol::as_chunk(message::text("late")))); });
     CHECK(line->reports.count("closed") == 0);
   }
   SUBCASE("a violation's") {
@@ -124,7 +129,8 @@ TEST_CASE("a peer that pings and never reads is not read either: pongs do not pi
   std::string pings;
   for (int i = 0; i < 100; ++i) pings += test::ping_frame(std::string(100, 'p'));
   std::thread flood([&, c = &client] {
-    for (int i = 0; i < 1000; ++i) c->send(pings);  // ten megabytes; blocks until the reader below makes room
+    for (int i = 0; i < 1000; ++i)
+      c->send(pings);  // ten megabytes; blocks until the reader below makes room
   });
   std::size_t most = 0;
   for (int i = 0; i < 2000; ++i) {

@@ -2,9 +2,8 @@
 #include <memory>
 #include <string>
 
-#include <sys/ioctl.h>
-
 #include <doctest/doctest.h>
+#include <sys/ioctl.h>
 
 #include "tests/net/test_server.hpp"
 
@@ -33,7 +32,8 @@ test::frame only_close(raw_client& client) {
 
 }  // namespace
 
-TEST_CASE("the peer closes: answered with its code, reported, one Close frame and then the end [RFC 6455 5.5.1]") {
+TEST_CASE("the peer closes: answered with its code, reported, one Close frame and then the end "
+          "[RFC 6455 5.5.1]") {
   const test::running_server server;
   auto [client, line] = server->connect();
   SUBCASE("with a code and a reason") {
@@ -62,7 +62,8 @@ TEST_CASE("the peer closes: answered with its code, reported, one Close frame an
   CHECK(test::eventually([&] { return server->listener->sockets() == 0; }));
 }
 
-TEST_CASE("we close: what is queued goes first, the peer's answer ends it, and Beast's answer to that never leaves") {
+TEST_CASE("we close: what is queued goes first, the peer's answer ends it, and Beast's answer to "
+          "that never leaves") {
   const test::running_server server;
   auto [client, line] = server->connect();
   server->on_loop([l = line] {
@@ -77,8 +78,9 @@ TEST_CASE("we close: what is queued goes first, the peer's answer ends it, and B
   CHECK(close->close_reason() == "done");
   client.send(test::text_frame("still talking") + test::close_frame(1000, "done"));
   line->reports.await("observer destroyed");
-  CHECK(line->reports.lines() == std::vector<std::string>{"upgraded", "text still talking", "peer closed 1000 done",
-                                                          "closed", "observer destroyed"});
+  CHECK(line->reports.lines() == std::vector<std::string>{"upgraded", "text still talking",
+                                                          "peer closed 1000 done", "closed",
+                                                          "observer destroyed"});
   CHECK(client.ends_here());
 }
 
@@ -166,7 +168,9 @@ TEST_CASE("the end of file without a Close frame is a failure, and so is a reset
 
 TEST_CASE("writing to a peer that is gone fails the link, a turn later, and settles what is left") {
   const test::running_server server;
-  server->prepare = [](test::line& l) { l.upgraded = [](test::line&) {}; };  // not read: only writing can notice
+  server->prepare = [](test::line& l) {
+    l.upgraded = [](test::line&) {};
+  };  // not read: only writing can notice
   auto [client, line] = server->connect();
   const auto asked = std::make_shared<counting_receipt>();
   client.reset();
@@ -178,7 +182,8 @@ TEST_CASE("writing to a peer that is gone fails the link, a turn later, and sett
         if (l->link->write(protocol::as_chunk(message::text("x"), asked))) ++sent;
       }
       l->flush();
-      reported_inside |= l->reports.count("failed") > 0 && l->link->write(protocol::as_chunk(message::text("x")));
+      reported_inside |=
+          l->reports.count("failed") > 0 && l->link->write(protocol::as_chunk(message::text("x")));
     });
   }
   CHECK_FALSE(reported_inside);
@@ -258,10 +263,10 @@ TEST_CASE("nothing is left: no descriptor, no link, no line") {
       const std::weak_ptr<protocol::link> link = line->link;
       const std::weak_ptr<test::line> weak_line = line;
       switch (round % 4) {
-        case 0: client.send(test::close_frame(1000)); break;
-        case 1: client.reset(); break;
-        case 2: server->on_loop([l = line] { l->link->abort(); }); break;
-        default: client.send(test::text_frame("\xff")); break;
+      case 0: client.send(test::close_frame(1000)); break;
+      case 1: client.reset(); break;
+      case 2: server->on_loop([l = line] { l->link->abort(); }); break;
+      default: client.send(test::text_frame("\xff")); break;
       }
       line->reports.await("observer destroyed");
       line.reset();

@@ -12,11 +12,13 @@ TEST_SUITE_BEGIN("net/handshake");
 namespace {
 
 struct upgrade_parts {
-  std::string method = "GET", version = "HTTP/1.1", host = "Host: test\r\n", upgrade = "Upgrade: websocket\r\n",
-              connection = "Connection: Upgrade\r\n", key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+  std::string method = "GET", version = "HTTP/1.1", host = "Host: test\r\n",
+              upgrade = "Upgrade: websocket\r\n", connection = "Connection: Upgrade\r\n",
+              key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
               number = "Sec-WebSocket-Version: 13\r\n", more;
   [[nodiscard]] std::string text() const {
-    return method + " /ws " + version + "\r\n" + host + upgrade + connection + key + number + more + "\r\n";
+    return method + " /ws " + version + "\r\n" + host + upgrade + connection + key + number + more +
+           "\r\n";
   }
 };
 
@@ -70,30 +72,56 @@ TEST_CASE("a bad upgrade request gets the status and the reason [RFC 6455 4.2.1]
     const auto reply = check([](parts& p) { p.method = "POST"; }, 405, "GET");
     CHECK(reply.has("Allow: GET\r\n"));
   }
-  SUBCASE("HTTP/1.0") { check([](parts& p) { p.version = "HTTP/1.0"; }, 400, "HTTP/1.1"); }
-  SUBCASE("no Host") { check([](parts& p) { p.host = ""; }, 400, "Host"); }
-  SUBCASE("two Hosts") { check([](parts& p) { p.host += p.host; }, 400, "Host"); }
-  SUBCASE("no Upgrade") { check([](parts& p) { p.upgrade = ""; }, 400, "Upgrade"); }
-  SUBCASE("other Upgrade") { check([](parts& p) { p.upgrade = "Upgrade: h2c\r\n"; }, 400, "Upgrade"); }
-  SUBCASE("no Connection") { check([](parts& p) { p.connection = ""; }, 400, "Connection"); }
-  SUBCASE("other Connection") { check([](parts& p) { p.connection = "Connection: keep-alive\r\n"; }, 400, "Connection"); }
-  SUBCASE("no key") { check([](parts& p) { p.key = ""; }, 400, "Key"); }
-  SUBCASE("short key") { check([](parts& p) { p.key = "Sec-WebSocket-Key: c2hvcnQ=\r\n"; }, 400, "Key"); }
-  SUBCASE("long key") {
-    check([](parts& p) { p.key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTEyMzQ1Ng==\r\n"; }, 400, "Key");
+  SUBCASE("HTTP/1.0") {
+    check([](parts& p) { p.version = "HTTP/1.0"; }, 400, "HTTP/1.1");
   }
-  SUBCASE("key not base64") { check([](parts& p) { p.key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j!Q==\r\n"; }, 400, "Key"); }
-  SUBCASE("two keys") { check([](parts& p) { p.key += p.key; }, 400, "Key"); }
+  SUBCASE("no Host") {
+    check([](parts& p) { p.host = ""; }, 400, "Host");
+  }
+  SUBCASE("two Hosts") {
+    check([](parts& p) { p.host += p.host; }, 400, "Host");
+  }
+  SUBCASE("no Upgrade") {
+    check([](parts& p) { p.upgrade = ""; }, 400, "Upgrade");
+  }
+  SUBCASE("other Upgrade") {
+    check([](parts& p) { p.upgrade = "Upgrade: h2c\r\n"; }, 400, "Upgrade");
+  }
+  SUBCASE("no Connection") {
+    check([](parts& p) { p.connection = ""; }, 400, "Connection");
+  }
+  SUBCASE("other Connection") {
+    check([](parts& p) { p.connection = "Connection: keep-alive\r\n"; }, 400, "Connection");
+  }
+  SUBCASE("no key") {
+    check([](parts& p) { p.key = ""; }, 400, "Key");
+  }
+  SUBCASE("short key") {
+    check([](parts& p) { p.key = "Sec-WebSocket-Key: c2hvcnQ=\r\n"; }, 400, "Key");
+  }
+  SUBCASE("long key") {
+    check([](parts& p) { p.key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZTEyMzQ1Ng==\r\n"; }, 400,
+          "Key");
+  }
+  SUBCASE("key not base64") {
+    check([](parts& p) { p.key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j!Q==\r\n"; }, 400, "Key");
+  }
+  SUBCASE("two keys") {
+    check([](parts& p) { p.key += p.key; }, 400, "Key");
+  }
   SUBCASE("body") {
     check([](parts& p) { p.more = "Content-Length: 3\r\n"; }, 400, "body");
     check([](parts& p) { p.more = "Transfer-Encoding: chunked\r\n"; }, 400, "body");
   }
   SUBCASE("old version") {
-    const auto reply = check([](parts& p) { p.number = "Sec-WebSocket-Version: 8\r\n"; }, 426, "13");
+    const auto reply =
+        check([](parts& p) { p.number = "Sec-WebSocket-Version: 8\r\n"; }, 426, "13");
     CHECK(reply.has("Sec-WebSocket-Version: 13\r\n"));
     CHECK(reply.has("Upgrade: websocket\r\n"));
   }
-  SUBCASE("no version") { check([](parts& p) { p.number = ""; }, 426, "13"); }
+  SUBCASE("no version") {
+    check([](parts& p) { p.number = ""; }, 426, "13");
+  }
   CHECK(raw_client(server->address()).upgrade().status == 101);  // and the server goes on
 }
 
@@ -104,7 +132,8 @@ TEST_CASE("the service sees the request and may refuse it") {
     for (const auto& [name, value] : request.headers) {
       if (name == "Cookie") seen = value;
     }
-    const std::string body = std::string(request.target) + " " + std::string(request.path) + " " + std::string(request.query) + " " + seen;
+    const std::string body = std::string(request.target) + " " + std::string(request.path) + " " +
+                             std::string(request.query) + " " + seen;
     return net::http_response{403, "text/plain", body, {{"X-Why", "test"}}};
   };
   raw_client client(server->address());
@@ -115,9 +144,11 @@ TEST_CASE("the service sees the request and may refuse it") {
   CHECK(reply.body == "/ws/a%20b?x=1 /ws/a%20b x=1 c");
 }
 
-TEST_CASE("a service that throws, or neither takes nor refuses, is a 500; a link dropped unopened a 503") {
+TEST_CASE("a service that throws, or neither takes nor refuses, is a 500; a link dropped unopened "
+          "a 503") {
   const test::running_server server;
-  server->on_upgrade = [](const auto& request, const auto& take) -> std::optional<net::http_response> {
+  server->on_upgrade = [](const auto& request,
+                          const auto& take) -> std::optional<net::http_response> {
     if (request.path == "/throw") throw std::runtime_error("oh");
     if (request.path == "/drop") (void)take();
     return std::nullopt;
@@ -135,8 +166,9 @@ TEST_CASE("frames that come right behind the request, or with it byte by byte, a
       line.flush();
     };
   };
-  const std::string all = raw_client::upgrade_request() + test::text_frame("one") + test::text_frame(std::string(3000, 'x')) +
-                          test::ping_frame("two") + test::text_frame("three");
+  const std::string all = raw_client::upgrade_request() + test::text_frame("one") +
+                          test::text_frame(std::string(3000, 'x')) + test::ping_frame("two") +
+                          test::text_frame("three");
   const auto check = [](raw_client& client) {
     CHECK(client.receive_reply().status == 101);
     CHECK(client.receive_frame()->payload == "one");

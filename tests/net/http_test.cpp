@@ -35,7 +35,8 @@ TEST_CASE("requests on one connection are answered in turn, pipelined ones too")
   raw_client client(server->address());
   client.send(get("/a%20b?q=%20"));
   CHECK(client.receive_reply().body == "GET /a b?q=%20 ");
-  client.send(get("/1") + "POST /2 HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody" + get("http://test/3?x"));
+  client.send(get("/1") + "POST /2 HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody" +
+              get("http://test/3?x"));
   CHECK(client.receive_reply().body == "GET /1? ");
   CHECK(client.receive_reply().body == "POST /2? body");
   CHECK(client.receive_reply().body == "GET /3?x ");
@@ -44,7 +45,8 @@ TEST_CASE("requests on one connection are answered in turn, pipelined ones too")
 TEST_CASE("a chunked body arrives whole, and 100-continue is answered") {
   const test::running_server server;
   raw_client client(server->address());
-  client.send("POST /p HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+  client.send("POST /p HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nExpect: "
+              "100-continue\r\n\r\n");
   CHECK(client.receive_reply().status == 100);
   client.send("3\r\nabc\r\n");
   client.send("2\r\nde\r\n0\r\n\r\n");
@@ -78,7 +80,8 @@ TEST_CASE("the service may answer later, from any thread; what it never answers 
   const test::running_server server;
   std::thread other;
   server->on_request = [&](const net::http_request& request, const net::respond& respond) {
-    if (request.path == "/later") other = std::thread([respond] { respond({202, "text/plain", "later", {}}); });
+    if (request.path == "/later")
+      other = std::thread([respond] { respond({202, "text/plain", "later", {}}); });
     if (request.path == "/throw") throw std::runtime_error("oh");
     if (request.path == "/twice") {
       respond({200, "text/plain", "first", {}});
@@ -100,7 +103,9 @@ TEST_CASE("a request that cannot be served gets a status and a reason, never a d
   bounds.max_header_size = 1024;
   bounds.max_header_count = 10;
   const test::running_server server(bounds);
-  const auto status_of = [&](const std::string& bytes) { return refusal_of(server->address(), bytes).status; };
+  const auto status_of = [&](const std::string& bytes) {
+    return refusal_of(server->address(), bytes).status;
+  };
   CHECK(status_of("nonsense\r\n\r\n") == 400);
   CHECK(status_of(std::string("\x16\x03\x01\x02", 4) + std::string(200, '\0') + "\r\n\r\n") == 400);
   CHECK(status_of("GET / HTTP/2.0\r\nHost: test\r\n\r\n") == 505);
@@ -115,8 +120,10 @@ TEST_CASE("a request that cannot be served gets a status and a reason, never a d
   std::string many;
   for (int i = 0; i < 20; ++i) many += "X: y\r\n";
   CHECK(status_of(get("/", many)) == 431);
-  CHECK(status_of("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5000\r\n\r\n" + std::string(5000, 'x')) == 413);
-  CHECK(status_of("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" + std::string(5000, 'x') + "\r\n0\r\n\r\n") == 413);
+  CHECK(status_of("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5000\r\n\r\n" +
+                  std::string(5000, 'x')) == 413);
+  CHECK(status_of("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" +
+                  std::string(5000, 'x') + "\r\n0\r\n\r\n") == 413);
   raw_client client(server->address());
   client.send(get("/"));
   CHECK(client.receive_reply().status == 200);  // and the server goes on
@@ -128,7 +135,9 @@ TEST_CASE("a request that does not arrive in time: 408 if it was begun, a plain 
   const test::running_server server(bounds);
   CHECK(raw_client(server->address()).ends_here());
   CHECK(refusal_of(server->address(), "GET / HTTP/1.1\r\nHo").status == 408);
-  CHECK(refusal_of(server->address(), "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nabc").status == 408);
+  CHECK(
+      refusal_of(server->address(), "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nabc")
+          .status == 408);
   raw_client kept(server->address());
   kept.send(get("/"));
   CHECK(kept.receive_reply().status == 200);
@@ -138,7 +147,9 @@ TEST_CASE("a request that does not arrive in time: 408 if it was begun, a plain 
 TEST_CASE("a client that goes away within a request, or before its answer, leaves nothing behind") {
   const test::running_server server;
   net::respond kept;
-  server->on_request = [&](const net::http_request&, net::respond respond) { kept = std::move(respond); };
+  server->on_request = [&](const net::http_request&, net::respond respond) {
+    kept = std::move(respond);
+  };
   raw_client(server->address()).send("GET / HT");
   {
     raw_client client(server->address());
@@ -158,7 +169,9 @@ TEST_CASE("an answer that comes after the end is dropped") {
   net::respond kept;
   {
     const test::running_server server;
-    server->on_request = [&](const net::http_request&, net::respond respond) { kept = std::move(respond); };
+    server->on_request = [&](const net::http_request&, net::respond respond) {
+      kept = std::move(respond);
+    };
     raw_client client(server->address());
     client.send(get("/"));
     CHECK(test::eventually([&] {

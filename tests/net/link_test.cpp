@@ -28,7 +28,8 @@ TEST_CASE("a message comes in whole, with its kind, and goes out as one unmasked
   const test::running_server server;
   server->prepare = echo;
   auto [client, line] = server->connect();
-  for (const std::size_t size : {0U, 1U, 125U, 126U, 127U, 128U, 129U, 1535U, 1536U, 1537U, 4096U, 65535U, 65536U}) {
+  for (const std::size_t size :
+       {0U, 1U, 125U, 126U, 127U, 128U, 129U, 1535U, 1536U, 1537U, 4096U, 65535U, 65536U}) {
     const std::string payload(size, static_cast<char>('a' + size % 26));
     client.send(test::text_frame(payload));
     CHECK(*client.receive_frame() == frame{true, 0, 1, false, payload});
@@ -52,9 +53,11 @@ TEST_CASE("fragments make one message, with pings in between answered at once [R
   server->prepare = echo;
   auto [client, line] = server->connect();
   const frame_options more{.fin = false};
-  client.send(test::encode_frame(1, "one ", more) + test::encode_frame(0, "", more) + test::ping_frame("p"));
+  client.send(test::encode_frame(1, "one ", more) + test::encode_frame(0, "", more) +
+              test::ping_frame("p"));
   CHECK(*client.receive_frame() == frame{true, 0, 10, false, "p"});
-  client.send(test::encode_frame(0, std::string(3000, '2'), more) + test::encode_frame(0, " three"));
+  client.send(test::encode_frame(0, std::string(3000, '2'), more) +
+              test::encode_frame(0, " three"));
   CHECK(client.receive_frame()->payload == "one " + std::string(3000, '2') + " three");
   SUBCASE("a code point cut in two by a fragment's end is whole again") {
     client.send(test::encode_frame(1, "\xe2\x82", more) + test::encode_frame(0, "\xac"));
@@ -69,13 +72,15 @@ TEST_CASE("fragments make one message, with pings in between answered at once [R
 TEST_CASE("pings are answered with their payload, pongs ignored [RFC 6455 5.5.2, 5.5.3]") {
   const test::running_server server;
   auto [client, line] = server->connect();
-  client.send(test::ping_frame("") + test::encode_frame(10, "unasked") + test::ping_frame(std::string(125, 'p')));
+  client.send(test::ping_frame("") + test::encode_frame(10, "unasked") +
+              test::ping_frame(std::string(125, 'p')));
   CHECK(client.receive_frame()->payload.empty());
   CHECK(*client.receive_frame() == frame{true, 0, 10, false, std::string(125, 'p')});
   CHECK(line->reports.lines() == std::vector<std::string>{"upgraded"});
 }
 
-TEST_CASE("what is written between two flushes leaves in order, and its messages and bytes are counted") {
+TEST_CASE(
+    "what is written between two flushes leaves in order, and its messages and bytes are counted") {
   const test::running_server server;
   auto [client, line] = server->connect();
   protocol::progress made;

@@ -25,7 +25,8 @@ using namespace std::chrono_literals;
 /// Waits until `condition` holds, asking again and again; for what reports no event. False if it never does.
 template <class Condition>
 bool eventually(Condition&& condition) {
-  for (const auto end = std::chrono::steady_clock::now() + 10s; std::chrono::steady_clock::now() < end;) {
+  for (const auto end = std::chrono::steady_clock::now() + 10s;
+       std::chrono::steady_clock::now() < end;) {
     if (condition()) return true;
     std::this_thread::yield();
   }
@@ -33,7 +34,8 @@ bool eventually(Condition&& condition) {
 }
 
 inline std::size_t open_descriptors() {
-  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
+  return static_cast<std::size_t>(
+      std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
 }
 
 /// What a link reported, in order, as the test's thread reads it.
@@ -54,7 +56,8 @@ class diary {
       }
       return false;
     };
-    if (!changed_.wait_for(lock, 10s, look)) throw std::runtime_error("waited in vain for '" + std::string(start) + "'");
+    if (!changed_.wait_for(lock, 10s, look))
+      throw std::runtime_error("waited in vain for '" + std::string(start) + "'");
     return found;
   }
   [[nodiscard]] std::vector<std::string> lines() {
@@ -130,7 +133,8 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
   static std::shared_ptr<test_server> start(limits bounds = {}, std::shared_ptr<log> logger = {}) {
     auto server = std::make_shared<test_server>();
     server->loop = net::loop::start(0);
-    server->listener = net::listener::start({"127.0.0.1:0", bounds, 1024, std::move(logger)}, {server->loop}, server);
+    server->listener = net::listener::start({"127.0.0.1:0", bounds, 1024, std::move(logger)},
+                                            {server->loop}, server);
     return server;
   }
   void stop() {
@@ -150,13 +154,15 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
           done.set_value();
         }))
       throw std::runtime_error("the loop has stopped");
-    if (done.get_future().wait_for(10s) != std::future_status::ready) throw std::runtime_error("the loop hangs");
+    if (done.get_future().wait_for(10s) != std::future_status::ready)
+      throw std::runtime_error("the loop hangs");
   }
 
   /// The link of the `n`th upgrade.
   std::shared_ptr<line> line_of(std::size_t n) {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, 10s, [&] { return lines_.size() > n; })) throw std::runtime_error("no upgrade came");
+    if (!changed_.wait_for(lock, 10s, [&] { return lines_.size() > n; }))
+      throw std::runtime_error("no upgrade came");
     return lines_[n];
   }
   void forget_lines() {
@@ -178,8 +184,11 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
     return {std::move(client), std::move(opened)};
   }
 
-  void handle(const net::http_request& request, net::respond respond) override { on_request(request, std::move(respond)); }
-  std::optional<net::http_response> upgrade(std::size_t, const upgrade_request& request, const take_link& take) override {
+  void handle(const net::http_request& request, net::respond respond) override {
+    on_request(request, std::move(respond));
+  }
+  std::optional<net::http_response> upgrade(std::size_t, const upgrade_request& request,
+                                            const take_link& take) override {
     return on_upgrade(request, take);
   }
 
@@ -187,12 +196,15 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
   std::unique_ptr<net::listener> listener;
   /// How the next lines behave; set before they connect.
   std::function<void(line&)> prepare = [](line&) {};
-  std::function<void(const net::http_request&, net::respond)> on_request = [](const net::http_request& request,
-                                                                              const net::respond& respond) {
-    respond({200, "text/plain", request.method + " " + request.path + "?" + request.query + " " + request.body, {}});
-  };
-  std::function<std::optional<net::http_response>(const upgrade_request&, const take_link&)> on_upgrade =
-      [this](const upgrade_request&, const take_link& take) {
+  std::function<void(const net::http_request&, net::respond)> on_request =
+      [](const net::http_request& request, const net::respond& respond) {
+        respond({200,
+                 "text/plain",
+                 request.method + " " + request.path + "?" + request.query + " " + request.body,
+                 {}});
+      };
+  std::function<std::optional<net::http_response>(const upgrade_request&, const take_link&)>
+      on_upgrade = [this](const upgrade_request&, const take_link& take) {
         auto opened = std::make_shared<line>();
         prepare(*opened);
         opened->link = take();

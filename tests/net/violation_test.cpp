@@ -22,29 +22,40 @@ const frame_options more{.fin = false};
 
 const violation violations[] = {
     {"an unmasked frame [5.1]", test::encode_frame(1, "x", {.masked = false}), 1002},
-    {"an unmasked Close", test::encode_frame(8, test::close_payload(1000), {.masked = false}), 1002},
+    {"an unmasked Close", test::encode_frame(8, test::close_payload(1000), {.masked = false}),
+     1002},
     {"RSV1 without an extension [5.2]", test::encode_frame(1, "x", {.reserved = 4}), 1002},
     {"RSV2", test::encode_frame(1, "x", {.reserved = 2}), 1002},
     {"RSV3 on a ping", test::encode_frame(9, "x", {.reserved = 1}), 1002},
     {"a reserved opcode", test::encode_frame(3, "x"), 1002},
     {"a reserved control opcode", test::encode_frame(11, "x"), 1002},
     {"a control frame over 125 bytes [5.5]", test::ping_frame(std::string(126, 'x')), 1002},
-    {"a Close over 125 bytes", test::encode_frame(8, test::close_payload(1000, std::string(124, 'x'))), 1002},
+    {"a Close over 125 bytes",
+     test::encode_frame(8, test::close_payload(1000, std::string(124, 'x'))), 1002},
     {"a fragmented control frame [5.4]", test::encode_frame(9, "x", more), 1002},
     {"a continuation of nothing", test::encode_frame(0, "x"), 1002},
-    {"a new message within a message", test::encode_frame(1, "x", more) + test::text_frame("y"), 1002},
-    {"a length that is not the shortest form [5.2]", test::encode_frame(1, "x", {.claimed_length = 1}), 1002},
-    {"a length with its highest bit set", test::encode_frame(2, "", {.claimed_length = 0x8000'0000'0000'0001ULL}), 1009},
+    {"a new message within a message", test::encode_frame(1, "x", more) + test::text_frame("y"),
+     1002},
+    {"a length that is not the shortest form [5.2]",
+     test::encode_frame(1, "x", {.claimed_length = 1}), 1002},
+    {"a length with its highest bit set",
+     test::encode_frame(2, "", {.claimed_length = 0x8000'0000'0000'0001ULL}), 1009},
     {"that length on a continuation",
-     test::encode_frame(2, "x", more) + test::encode_frame(0, "", {.claimed_length = 0xffff'ffff'ffff'ffffULL}), 1009},
-    {"that length on a control frame", test::encode_frame(9, "", {.claimed_length = 0x8000'0000'0000'0000ULL}), 1002},
+     test::encode_frame(2, "x", more) +
+         test::encode_frame(0, "", {.claimed_length = 0xffff'ffff'ffff'ffffULL}),
+     1009},
+    {"that length on a control frame",
+     test::encode_frame(9, "", {.claimed_length = 0x8000'0000'0000'0000ULL}), 1002},
     {"a message over the limit", test::encode_frame(2, "", {.claimed_length = 65537}), 1009},
     {"fragments over the limit together",
-     test::encode_frame(2, std::string(40'000, 'x'), more) + test::encode_frame(0, std::string(40'000, 'x')), 1009},
+     test::encode_frame(2, std::string(40'000, 'x'), more) +
+         test::encode_frame(0, std::string(40'000, 'x')),
+     1009},
     {"text that is not UTF-8 [8.1]", test::text_frame("\xff"), 1007},
     {"text with a surrogate", test::text_frame("\xed\xa0\x80"), 1007},
     {"text cut within a code point", test::text_frame("\xe2\x82"), 1007},
-    {"the same, with an empty last fragment", test::encode_frame(1, "\xe2\x82", more) + test::encode_frame(0, ""), 1007},
+    {"the same, with an empty last fragment",
+     test::encode_frame(1, "\xe2\x82", more) + test::encode_frame(0, ""), 1007},
     {"a Close with one byte [5.5.1]", test::encode_frame(8, "\x03"), 1002},
     {"a Close whose reason is not UTF-8", test::close_frame(1000, "\xff"), 1002},
     {"a Close with code 0", test::close_frame(0), 1002},
@@ -61,7 +72,8 @@ const violation violations[] = {
 
 }  // namespace
 
-TEST_CASE("each violation is answered with its code, one Close frame, and the end; the server goes on") {
+TEST_CASE(
+    "each violation is answered with its code, one Close frame, and the end; the server goes on") {
   const test::running_server server;
   for (const auto& bad : violations) {
     CAPTURE(std::string(bad.what));
@@ -117,7 +129,8 @@ TEST_CASE("a length is believed only as far as its bytes come: no memory is take
   bounds.max_message_size = std::size_t{1} << 40U;
   const test::running_server server(bounds);
   auto [client, line] = server->connect();
-  client.send(test::encode_frame(2, "", {.claimed_length = std::uint64_t{1} << 39U}) + std::string(100'000, 'x'));
+  client.send(test::encode_frame(2, "", {.claimed_length = std::uint64_t{1} << 39U}) +
+              std::string(100'000, 'x'));
   client.finish_sending();
   line->reports.await("failed");
 }

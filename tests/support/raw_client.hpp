@@ -34,7 +34,9 @@ struct frame {
     if (payload.size() < 2) return 1005;
     return static_cast<unsigned char>(payload[0]) * 256U + static_cast<unsigned char>(payload[1]);
   }
-  [[nodiscard]] std::string close_reason() const { return payload.size() < 2 ? "" : payload.substr(2); }
+  [[nodiscard]] std::string close_reason() const {
+    return payload.size() < 2 ? "" : payload.substr(2);
+  }
   friend bool operator==(const frame&, const frame&) = default;
 };
 
@@ -43,10 +45,12 @@ struct frame_options {
   bool fin = true;
   std::uint8_t reserved = 0;
   bool masked = true;
-  std::optional<std::uint64_t> claimed_length = std::nullopt;  ///< written as 64 bits instead of the payload's length
+  std::optional<std::uint64_t> claimed_length =
+      std::nullopt;  ///< written as 64 bits instead of the payload's length
 };
 
-inline std::string encode_frame(unsigned opcode, std::string_view payload, const frame_options& how = {}) {
+inline std::string encode_frame(unsigned opcode, std::string_view payload,
+                                const frame_options& how = {}) {
   std::string bytes;
   bytes += static_cast<char>((how.fin ? 0x80U : 0U) | (how.reserved & 7U) << 4U | (opcode & 15U));
   const std::uint64_t length = how.claimed_length.value_or(payload.size());
@@ -57,7 +61,8 @@ inline std::string encode_frame(unsigned opcode, std::string_view payload, const
   if (!how.masked) return bytes.append(payload);
   const std::string key = "\x37\xfa\x21\x3d";
   bytes += key;
-  for (std::size_t i = 0; i < payload.size(); ++i) bytes += static_cast<char>(payload[i] ^ key[i % 4]);
+  for (std::size_t i = 0; i < payload.size(); ++i)
+    bytes += static_cast<char>(payload[i] ^ key[i % 4]);
   return bytes;
 }
 
@@ -76,7 +81,9 @@ struct http_reply {
   unsigned status = 0;
   std::string head;  ///< status line and fields, ends with the empty line
   std::string body;  ///< by Content-Length
-  [[nodiscard]] bool has(std::string_view line) const { return head.find(line) != std::string::npos; }
+  [[nodiscard]] bool has(std::string_view line) const {
+    return head.find(line) != std::string::npos;
+  }
 };
 
 class raw_client {
@@ -92,7 +99,8 @@ class raw_client {
     fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const int on = 1;
     ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (receive_buffer > 0) ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    if (receive_buffer > 0)
+      ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     if (::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0)
       throw std::runtime_error("connect: " + std::string(std::strerror(errno)));
   }
@@ -169,14 +177,16 @@ class raw_client {
   http_reply receive_reply(bool without_body = false) {
     std::size_t end = 0;
     while ((end = received_.find("\r\n\r\n")) == std::string::npos) {
-      if (!receive_some()) throw std::runtime_error("the stream ended within a response head: '" + received_ + "'");
+      if (!receive_some())
+        throw std::runtime_error("the stream ended within a response head: '" + received_ + "'");
     }
     http_reply reply;
     reply.head = received_.substr(0, end + 4);
     received_.erase(0, end + 4);
     reply.status = static_cast<unsigned>(std::stoul(reply.head.substr(9, 3)));
     const auto at = reply.head.find("Content-Length: ");
-    const std::size_t length = at == std::string::npos || without_body ? 0 : std::stoul(reply.head.substr(at + 16));
+    const std::size_t length =
+        at == std::string::npos || without_body ? 0 : std::stoul(reply.head.substr(at + 16));
     while (received_.size() < length) {
       if (!receive_some()) throw std::runtime_error("the stream ended within a response body");
     }
@@ -187,7 +197,8 @@ class raw_client {
 
   // --- WebSocket ---
 
-  static std::string upgrade_request(std::string_view target = "/ws", std::string_view more_fields = {}) {
+  static std::string upgrade_request(std::string_view target = "/ws",
+                                     std::string_view more_fields = {}) {
     return "GET " + std::string(target) +
            " HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" +
@@ -224,7 +235,8 @@ class raw_client {
     for (std::size_t i = 0; i < width; ++i) length = length << 8U | byte(2 + i);
     if (received_.size() - head < length) return std::nullopt;
     next.payload = received_.substr(head, length);
-    for (std::size_t i = 0; next.masked && i < length; ++i) next.payload[i] = static_cast<char>(next.payload[i] ^ byte(head - 4 + i % 4));
+    for (std::size_t i = 0; next.masked && i < length; ++i)
+      next.payload[i] = static_cast<char>(next.payload[i] ^ byte(head - 4 + i % 4));
     received_.erase(0, head + length);
     return next;
   }
