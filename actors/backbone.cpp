@@ -82,7 +82,7 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
   core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, core, link);
   ++here.enrolling;
   tell(here.roster, enroll{core});
-  link->open(std::make_unique<mailbox_observer>(core->actor));
+  link->open(std::make_unique<mailbox_observer>(*core));
   return connection{std::move(core)};
 }
 

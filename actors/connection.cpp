@@ -1,6 +1,7 @@
 #include <fairlead/caf/actors.hpp>
 #include <fairlead/connection.hpp>
 
+#include "actors/connection_actor.hpp"
 #include "actors/connection_core.hpp"
 #include "actors/messages.hpp"
 #include "protocol/frame.hpp"
@@ -50,10 +51,15 @@ void connection_core::send(protocol::chunk what) const {
   if (what.size > max_frame_)
     over_size(what.size);
   else if (try_admit(what.frames, what.size))
-    return actors::tell(actor, actors::send_frames{std::move(what)});
+    return enqueue(std::move(what));
   else
     refused = no_room(what.frames);
   if (what.asked) what.asked->settle(refused);
+}
+
+void connection_core::enqueue(protocol::chunk what) const {
+  if (!actors::actor_of(*this).append_to_run(what))
+    actors::tell(actor, actors::send_frames{std::move(what)});
 }
 
 void connection_core::close(close_code code, std::string reason, initiator by,

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <exception>
 
-#include <fairlead/caf/messages.hpp>
-
 #include "actors/companion.hpp"
 #include "protocol/severity.hpp"
 
@@ -29,37 +27,94 @@ connection_actor::connection_actor(caf::actor_config& config, std::shared_ptr<lo
 connection_actor::~connection_actor() = default;
 
 caf::behavior connection_actor::make_behavior() {
+  if (!here_.connection_handlers) here_.connection_handlers = handlers(unit());
+  return here_.connection_handlers;
+}
+
+/// Shared by the connections of a loop, of which one runs at a time: hence no `this`.
+caf::behavior connection_actor::handlers(loop_unit& unit) {
+  const auto me = [&unit]() -> connection_actor& {
+    return static_cast<connection_actor&>(*unit.current());
+  };
   return {
       // The two of the hot path first: CAF tries them in order.
-      [this](const send_frames& m) { apply(protocol::send{m.what}); },
-      [this](link_message& m) { apply(protocol::received{std::move(m.what)}); },
-      [this](const link_progress& m) { took(m.what); },
-      [this](handled m) { on(m); },
-      [this](link_report& m) {
-        std::visit([this](auto& event) { apply(std::move(event)); }, m.what);
-      },
-      [this](const admitted& m) { on(m); },
-      [this](begin_close& m) { on(m); },
-      [this](overflowed m) { on(m); },
-      [this](oversized m) { on(m); },
+      [me](const send_frames& m) { me().apply(protocol::send{m.what}); },
+      [me](link_message& m) { me().apply(protocol::received{std::move(m.what)}); },
+      [me](const link_progress& m) { me().took(m.what); },
+      [me](handled m) { me().on(m); },
+      [me](link_report& m) { me().on(m); },
+      [me](const admitted& m) { me().on(m); },
+      [me](begin_close& m) { me().on(m); },
+      [me](overflowed m) { me().on(m); },
+      [me](oversized m) { me().on(m); },
       // From actors of the embedder's. Counted now: CAF's mailbox let them in unseen.
-      [this](const send_message& m) -> caf::result<send_result> {
-        auto promise = make_response_promise<send_result>();
-        connection{core_}.send(m.what, [promise](send_result r) mutable { promise.deliver(r); });
-        return promise;
-      },
-      [this](close_connection& m) -> caf::result<close_result> {
-        auto promise = make_response_promise<close_result>();
-        connection{core_}.close(m.code, std::move(m.reason),
-                                [promise](close_result r) mutable { promise.deliver(r); });
-        return promise;
-      },
-      [this](take_snapshot) { return snapshot(); },
-      [this](abort_now) {
-        link_->abort();
-        apply(protocol::link_failed{{}, "aborted at the shutdown's deadline"});
-      },
+      [me](const send_message& m) { return me().on(m); },
+      [me](close_connection& m) { return me().on(m); },
+      [me](take_snapshot) { return me().snapshot(); },
+      [me](abort_now m) { me().on(m); },
   };
+}
+
+void connection_actor::on(link_report& m) {
+  std::visit([this](auto& event) { apply(std::move(event)); }, m.what);
+}
+
+void connection_actor::on(abort_now) {
+  link_->abort();
+  apply(protocol::link_failed{{}, "aborted at the shutdown's deadline"});
+}
+
+caf::result<send_result> connection_actor::on(const send_message& m) {
+  auto promise = make_response_promise<send_result>();
+  connection{core_}.send(m.what, [promise](send_result r) mutable { promise.deliver(r); });
+  return promise;
+}
+
+caf::result<close_result> connection_actor::on(close_connection& m) {
+  auto promise = make_response_promise<close_result>();
+  connection{core_}.close(m.code, std::move(m.reason),
+                          [promise](close_result r) mutable { promise.deliver(r); });
+  return promise;
+}
+
+void connection_actor::pass(const send_frames& m, const caf::message& the_same) {
+  if (!handle_now([&] { apply(protocol::send{m.what}); })) enqueue_shared(self(), the_same);
+}
+
+namespace {
+
+class appending_scope {
+ public:
+  appending_scope(const connection_actor*& place, const connection_actor* actor) : place_(place) {
+    place_ = actor;
+  }
+  ~appending_scope() { place_ = nullptr; }
+  appending_scope(const appending_scope&) = delete;
+  appending_scope& operator=(const appending_scope&) = delete;
+
+ private:
+  const connection_actor*& place_;
+};
+
+}  // namespace
+
+void connection_actor::pass(link_message&& m) {
+  const auto handle = [&] {
+    here_.appended.clear();  // empty, unless a run broke off
+    {
+      const appending_scope scope{here_.appends_to, this};
+      apply(protocol::received{std::move(m.what)});
+    }
+    for (auto& what : here_.appended) apply(protocol::send{std::move(what)});
+    here_.appended.clear();
+  };
+  if (!handle_now(handle)) tell(self(), std::move(m));
+}
+
+bool connection_actor::append_to_run(protocol::chunk& what) {
+  if (!loop().inside() || here_.appends_to != this || !mailbox().blocked()) return false;
+  here_.appended.push_back(std::move(what));
+  return true;
 }
 
 void connection_actor::after_run() {

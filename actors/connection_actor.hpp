@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <fairlead/caf/messages.hpp>
+
 #include "actors/connection_core.hpp"
 #include "actors/environment.hpp"
 #include "actors/messages.hpp"
@@ -24,6 +26,14 @@ class connection_actor final : public pinned_actor {
                    core_ptr, std::shared_ptr<protocol::link>);
   ~connection_actor() override;
 
+  /// The hot path's two messages, for who is on this loop's thread and outside this actor's run: handled at once if the
+  /// mailbox is empty, stored behind what is in it if not. (What a mailbox costs: docs/adr/0011.)
+  void pass(const send_frames&, const caf::message& the_same);
+  void pass(link_message&&);
+  /// For a send from within a run that `pass` began, such as a reply from on_message: it goes on the end of that run,
+  /// if nothing is in the mailbox before it. False, and nothing was taken, otherwise. Any thread.
+  [[nodiscard]] bool append_to_run(protocol::chunk&);
+
   const char* name() const override { return "connection"; }
   caf::behavior make_behavior() override;
   void on_exit() override;
@@ -33,7 +43,12 @@ class connection_actor final : public pinned_actor {
   void on_down(const caf::down_msg&) override;
   void on_crash(std::string_view what) override;
 
+  static caf::behavior handlers(loop_unit&);
   // Messages with more to them than an event for the machine.
+  void on(link_report&);
+  void on(abort_now);
+  caf::result<send_result> on(const send_message&);
+  caf::result<close_result> on(close_connection&);
   void on(begin_close&);
   void on(const admitted&);
   void on(handled);
@@ -94,6 +109,11 @@ class connection_actor final : public pinned_actor {
   protocol::event_record events_;
   std::unique_ptr<protocol::close_attempt> last_close_;
 };
+
+/// The actor behind a core, for who is on its loop's thread. Valid while the core is.
+[[nodiscard]] inline connection_actor& actor_of(const detail::connection_core& core) noexcept {
+  return static_cast<connection_actor&>(*caf::actor_cast<caf::abstract_actor*>(core.actor));
+}
 
 template <class Event>
 void connection_actor::apply(Event&& event) {

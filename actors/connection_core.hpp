@@ -62,6 +62,7 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   caf::strong_actor_ptr actor;
 
  private:
+  void enqueue(protocol::chunk) const;
   [[nodiscard]] send_result no_room(std::uint32_t frames) const;
   void over_size(std::size_t bytes) const;
 

@@ -101,16 +101,18 @@ void connection_actor::carry_out(protocol::announce_open&) {
 }
 
 void connection_actor::carry_out(protocol::write& e) {
-  if (link_->write(e.what)) {
-    on_wire_.messages += e.what.frames;
-    on_wire_.bytes += e.what.size;
+  const auto frames = e.what.frames;
+  const auto bytes = e.what.size;
+  if (link_->write(std::move(e.what))) {
+    on_wire_.messages += frames;
+    on_wire_.bytes += bytes;
     to_flush_ = true;
     return;
   }
   // The second gate: the transport has answered the peer's Close, and this actor has yet to hear of it.
-  core_->settled(e.what.frames, e.what.size);
+  core_->settled(frames, bytes);
   refused(e.what, send_result::closing);
-  apply(protocol::written{e.what.frames, e.what.size});  // nothing of it is queued
+  apply(protocol::written{frames, bytes});  // nothing of it is queued
 }
 
 void connection_actor::carry_out(protocol::send_close& e) {

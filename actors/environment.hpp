@@ -23,8 +23,12 @@ struct loop_context {
   caf::strong_actor_ptr roster;
   std::array<std::uint64_t, 6> by_state{};  // connections, by protocol::connection_state
   std::uint64_t behaviors = 0;
-  bool refusing = false;      // a shutdown has begun
-  std::size_t enrolling = 0;  // connected, and not yet known to the roster
+  bool refusing = false;              // a shutdown has begun
+  std::size_t enrolling = 0;          // connected, and not yet known to the roster
+  caf::behavior connection_handlers;  // one for all of them: half a kilobyte that each would hold
+  // What handlers send to their own connection in a run that `connection_actor::pass` began.
+  const class connection_actor* appends_to = nullptr;
+  std::vector<protocol::chunk> appended;
   protocol::effects effects;  // reused by every step of every connection of the loop
 };
 

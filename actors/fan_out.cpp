@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "actors/connection_actor.hpp"
 #include "actors/connection_core.hpp"
 
 namespace fairlead::actors {
@@ -37,16 +38,16 @@ void deliver_singly(batch broadcasts, const core_ptr& to) {
 
 /// Broadcasts that nobody asked the outcome of.
 void deliver_folded(batch broadcasts, const std::vector<core_ptr>& members) {
-  const auto run = fold(broadcasts);
-  const auto shared = caf::make_message(send_frames{run});
+  const send_frames run{fold(broadcasts)};
+  const auto shared = caf::make_message(run);
   const bool exceptions =
       std::ranges::any_of(broadcasts, [](const fan_out& b) { return b.except != nullptr; });
   for (const auto& to : members) {
     const bool excepted = exceptions && std::ranges::any_of(broadcasts, [&](const fan_out& b) {
                             return excepts(b, to->id);
                           });
-    if (!excepted && to->try_admit(run.frames, run.size))
-      enqueue_shared(to->actor, shared);
+    if (!excepted && to->try_admit(run.what.frames, run.what.size))
+      actor_of(*to).pass(run, shared);
     else
       deliver_singly(broadcasts, to);
   }

@@ -4,6 +4,7 @@
 #include <system_error>
 #include <utility>
 
+#include "actors/connection_actor.hpp"
 #include "actors/messages.hpp"
 #include "protocol/ports.hpp"
 
@@ -12,10 +13,11 @@ namespace fairlead::actors {
 /// Puts what a link reports into its connection's mailbox. Holds the actor until the link is done with it.
 class mailbox_observer final : public protocol::link_observer {
  public:
-  explicit mailbox_observer(caf::strong_actor_ptr to) : to_(std::move(to)) {}
+  explicit mailbox_observer(const detail::connection_core& of)
+      : to_(of.actor), actor_(actor_of(of)) {}
 
   void on_upgraded() override { report(protocol::upgraded{}); }
-  void on_message(message m) override { tell(to_, link_message{std::move(m)}); }
+  void on_message(message m) override { actor_.pass(link_message{std::move(m)}); }
   void on_progress(protocol::progress p) override { tell(to_, link_progress{p}); }
   void on_peer_close(close_code code, std::string reason) override {
     report(protocol::peer_closed{code, std::move(reason)});
@@ -35,6 +37,7 @@ class mailbox_observer final : public protocol::link_observer {
   }
 
   caf::strong_actor_ptr to_;
+  connection_actor& actor_;  // the same
 };
 
 }  // namespace fairlead::actors

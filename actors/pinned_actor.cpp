@@ -42,15 +42,15 @@ void pinned_actor::launch(caf::execution_unit*, bool lazy, bool hide) {
 
 caf::resumable::resume_result pinned_actor::resume(caf::execution_unit* unit,
                                                    std::size_t max_messages) {
-  auto result = caf::event_based_actor::resume(unit, max_messages);
-  if (result == caf::resumable::done) return result;
-  try {
-    after_run();
-  } catch (...) {
-    on_crash(what_of(std::current_exception()));
-    caf::anon_send_exit(self(), caf::exit_reason::unhandled_exception);
-  }
+  const run_scope running{*this};
+  const auto result = caf::event_based_actor::resume(unit, max_messages);
+  if (result != caf::resumable::done) guarded([this] { after_run(); });
   return result;
+}
+
+void pinned_actor::crashed(const std::exception_ptr& thrown) {
+  on_crash(what_of(thrown));
+  caf::anon_send_exit(self(), caf::exit_reason::unhandled_exception);
 }
 
 }  // namespace fairlead::actors

@@ -39,7 +39,7 @@ class basic_link final : public protocol::link,
   void open(std::unique_ptr<protocol::link_observer>) override;
   void resume_reading() override;
   void pause_reading() override;
-  [[nodiscard]] bool write(const protocol::chunk& what) override { return wire_.push(what); }
+  [[nodiscard]] bool write(protocol::chunk&& what) override { return wire_.push(std::move(what)); }
   void send_close(close_code, std::string_view reason) override;
   protocol::progress flush() override;
   void abort() override;

@@ -51,9 +51,9 @@ class link {
   virtual void resume_reading() = 0;
   /// Stops after the message being read: back-pressure by not reading.
   virtual void pause_reading() = 0;
-  /// Queues whole frames; nothing is sent before `flush`. False if the wire is sealed: the chunk was not taken and
-  /// its receipt not settled. A queued chunk's receipt settles `written`, or `failed` if the link ends first.
-  [[nodiscard]] virtual bool write(const chunk&) = 0;
+  /// Queues whole frames; nothing is sent before `flush`. False if the wire is sealed: the chunk was not moved
+  /// from and its receipt not settled. A queued chunk's receipt settles `written`, or `failed` if the link ends first.
+  [[nodiscard]] virtual bool write(chunk&&) = 0;
   /// Queues a Close frame behind what is queued and seals the wire. Does nothing if it is sealed already.
   virtual void send_close(close_code, std::string_view reason) = 0;
   /// Writes what is queued in one gathered call, without blocking, and returns what was written by it. What the kernel

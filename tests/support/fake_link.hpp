@@ -24,7 +24,7 @@ class fake_link final : public protocol::link {
   }
   void resume_reading() override { reading = true; }
   void pause_reading() override { reading = false; }
-  [[nodiscard]] bool write(const protocol::chunk& c) override { return !ended_ && wire_.push(c); }
+  [[nodiscard]] bool write(protocol::chunk&& c) override { return !ended_ && wire_.push(std::move(c)); }
   void send_close(close_code code, std::string_view reason) override {
     if (!ended_) wire_.push_close(code, reason);
   }
