@@ -137,7 +137,7 @@ void backbone::take_tree(milliseconds timeout, std::function<void(tree_snapshot)
 }
 
 void backbone::take_connections(milliseconds timeout,
-                                std::function<void(connections_snapshot)> report) {
+                                std::function<void(server_snapshot)> report) {
   collect_connections(impl_->env, timeout, std::move(report));
 }
 

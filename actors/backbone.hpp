@@ -60,12 +60,6 @@ struct tree_snapshot {
   std::vector<tree_node> rosters;  ///< one per loop, in order
 };
 
-struct connections_snapshot {
-  std::vector<protocol::connection_snapshot> connections;  ///< in no order
-  std::vector<connection_id> unanswered;                   ///< did not answer in time
-  std::vector<std::size_t> unanswered_loops;  ///< loops whose roster did not answer in time
-};
-
 /// Thread-safe unless said otherwise. Callbacks run once each, on some thread of the backbone's.
 class backbone {
  public:
@@ -91,7 +85,7 @@ class backbone {
   using milliseconds = std::chrono::milliseconds;
   /// Never block an actor, never hang: after `timeout` what has not answered is listed as such.
   void take_tree(milliseconds timeout, std::function<void(tree_snapshot)>);
-  void take_connections(milliseconds timeout, std::function<void(connections_snapshot)>);
+  void take_connections(milliseconds timeout, std::function<void(server_snapshot)>);
   /// Nothing if there is no such connection; `answered` false if it did not answer in time.
   struct one_snapshot {
     bool found = false;

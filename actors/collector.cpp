@@ -27,6 +27,10 @@ class collector : public pinned_actor {
         report_(std::move(report)),
         deadline_([this] { tell(self(), collect_deadline{}); }) {}
 
+  ~collector() override {
+    call_back(report_, std::move(result_));
+  }  // never ran: its loop has stopped
+
   const char* name() const override { return "collector"; }
 
   caf::behavior make_behavior() final {
@@ -101,9 +105,15 @@ class tree_collector final : public collector<tree_snapshot> {
           [&place](roster_view& v) { place = std::move(v.node); }, [] {});
     }
   }
+
+  void finish(tree_snapshot& r) override {
+    for (const auto& roster : r.rosters)
+      for (std::size_t i = 0; i < roster.by_state.size(); ++i)
+        r.supervisor.by_state[i] += roster.by_state[i];
+  }
 };
 
-class connections_collector final : public collector<connections_snapshot> {
+class connections_collector final : public collector<server_snapshot> {
   using collector::collector;
 
   void ask_all() override {
@@ -130,7 +140,7 @@ class connections_collector final : public collector<connections_snapshot> {
         [this, id = who->id] { silent_.erase(id); });
   }
 
-  void finish(connections_snapshot& r) override {
+  void finish(server_snapshot& r) override {
     r.unanswered_loops = std::move(silent_loops_);
     r.unanswered.assign(silent_.begin(), silent_.end());
   }
@@ -202,7 +212,7 @@ void collect_tree(environment& env, milliseconds timeout,
 }
 
 void collect_connections(environment& env, milliseconds timeout,
-                         std::function<void(connections_snapshot)> report) {
+                         std::function<void(server_snapshot)> report) {
   collect<connections_collector>(env, timeout, std::move(report));
 }
 

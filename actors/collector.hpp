@@ -12,7 +12,7 @@ namespace fairlead::actors {
 void collect_tree(environment&, std::chrono::milliseconds timeout,
                   std::function<void(tree_snapshot)>);
 void collect_connections(environment&, std::chrono::milliseconds timeout,
-                         std::function<void(connections_snapshot)>);
+                         std::function<void(server_snapshot)>);
 void collect_connection(environment&, connection_id, std::chrono::milliseconds timeout,
                         std::function<void(backbone::one_snapshot)>);
 void collect_closed(environment&, std::chrono::milliseconds timeout,

@@ -56,7 +56,21 @@ caf::behavior connection_actor::handlers(loop_unit& unit) {
 }
 
 void connection_actor::on(link_report& m) {
-  std::visit([this](auto& event) { apply(std::move(event)); }, m.what);
+  std::visit(
+      [this]<class Event>(Event& event) {
+        // The peer's side of a close that nobody here asked for. Its answer to ours is no attempt of its own.
+        if constexpr (requires {
+                        event.code;
+                        event.reason;
+                      })
+          if (kind_of(state_) < connection_state::closing)
+            note_attempt(event.code, event.reason,
+                         std::is_same_v<Event, protocol::violated> ? initiator::violation
+                                                                   : initiator::peer,
+                         close_result::initiated);
+        apply(std::move(event));
+      },
+      m.what);
 }
 
 void connection_actor::on(abort_now) {
@@ -141,11 +155,15 @@ void connection_actor::on(begin_close& m) {
 
 void connection_actor::ask_close(close_code code, std::string reason, initiator by,
                                  close_sink_ptr asked) {
-  last_close_ = std::make_unique<protocol::close_attempt>(code, reason, by,
-                                                          close_result::already_closed, age());
+  note_attempt(code, reason, by, close_result::already_closed);
   answering_ = std::move(asked);
   apply(protocol::ask_close{code, std::move(reason), by});
   answering_.reset();
+}
+
+void connection_actor::note_attempt(close_code code, const std::string& reason, initiator by,
+                                    close_result result) {
+  last_close_ = std::make_unique<protocol::close_attempt>(code, reason, by, result, age());
 }
 
 void connection_actor::on(const admitted& m) {

@@ -60,6 +60,7 @@ class connection_actor final : public pinned_actor {
   [[nodiscard]] protocol::traffic counts() const;
 
   /// Asks the machine to close; `asked` gets the answer.
+  void note_attempt(close_code, const std::string& reason, initiator, close_result);
   void ask_close(close_code, std::string reason, initiator, close_sink_ptr asked = {});
   void end_overflow();
 

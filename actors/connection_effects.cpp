@@ -48,7 +48,8 @@ void connection_actor::entered(connection_state before) {
   --here_.by_state[static_cast<std::size_t>(before)];
   ++here_.by_state[static_cast<std::size_t>(now)];
   entered_at_ = loop().now();
-  record(to_string(now).data());
+  const auto* info = close_info_of(state_);
+  record(to_string(now).data(), info ? static_cast<std::uint64_t>(info->code) : 0);
   switch (now) {
   case connection_state::accepted: tell(here_.roster, request_admission{core_}); break;
   case connection_state::closing:

@@ -58,16 +58,4 @@ time_point deadline_of(const state& s) noexcept {
   return waiting ? waiting->deadline : time_point::max();
 }
 
-std::string_view to_string(connection_state s) noexcept {
-  switch (s) {
-  case connection_state::connecting: return "connecting";
-  case connection_state::accepted: return "accepted";
-  case connection_state::open: return "open";
-  case connection_state::closing: return "closing";
-  case connection_state::closed: return "closed";
-  case connection_state::failed: return "failed";
-  }
-  return "unknown";
-}
-
 }  // namespace fairlead::protocol

@@ -14,6 +14,7 @@
 #include <fairlead/limits.hpp>
 #include <fairlead/message.hpp>
 #include <fairlead/result.hpp>
+#include <fairlead/snapshot.hpp>
 
 #include "protocol/chunk.hpp"
 #include "protocol/time.hpp"
@@ -23,8 +24,7 @@
 /// The rules are in protocol/rules.hpp.
 namespace fairlead::protocol {
 
-enum class connection_state : std::uint8_t { connecting, accepted, open, closing, closed, failed };
-[[nodiscard]] std::string_view to_string(connection_state) noexcept;
+using fairlead::connection_state;
 
 // --- states -------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,22 @@
 
 #include <algorithm>
 
+namespace fairlead {
+
+std::string_view to_string(connection_state s) noexcept {
+  switch (s) {
+  case connection_state::connecting: return "connecting";
+  case connection_state::accepted: return "accepted";
+  case connection_state::open: return "open";
+  case connection_state::closing: return "closing";
+  case connection_state::closed: return "closed";
+  case connection_state::failed: return "failed";
+  }
+  return "unknown";
+}
+
+}  // namespace fairlead
+
 namespace fairlead::protocol {
 
 void event_record::add(recorded_event happened) {

@@ -140,7 +140,7 @@ void internal_api::connections(const net::http_request& request, net::respond re
   if (!query) return respond(bad_request(query.error()));
   options_.backbone->take_connections(
       options_.snapshot_timeout,
-      [respond, query = std::move(*query)](actors::connections_snapshot all) {
+      [respond, query = std::move(*query)](server_snapshot all) {
         const auto at = now();
         const auto page = choose(std::move(all.connections), query, at);
         respond(json_answer(page_json(page, all, at)));

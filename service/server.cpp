@@ -16,6 +16,14 @@ bool same_field_name(std::string_view a, std::string_view b) noexcept {
                     [&](char x, char y) { return lower(x) == lower(y); });
 }
 
+/// A function that fulfils a future.
+template <class Value>
+std::pair<std::function<void(Value)>, std::future<Value>> promised() {
+  auto promise = std::make_shared<std::promise<Value>>();
+  auto future = promise->get_future();
+  return {[promise](Value v) { promise->set_value(std::move(v)); }, std::move(future)};
+}
+
 }  // namespace
 
 std::string_view upgrade_request::header(std::string_view name) const noexcept {
@@ -82,6 +90,25 @@ void server::remove(connection_id id, close_code code, std::string reason, close
 
 std::size_t server::connection_count() const noexcept {
   return impl_ ? impl_->backbone().connection_count() : 0;
+}
+
+std::future<server_snapshot> server::snapshot(std::chrono::milliseconds timeout) const {
+  auto [answer, future] = promised<server_snapshot>();
+  if (impl_)
+    impl_->backbone().take_connections(timeout, std::move(answer));
+  else
+    answer({});
+  return std::move(future);
+}
+
+std::future<std::vector<closed_record>>
+server::recently_closed(std::chrono::milliseconds timeout) const {
+  auto [answer, future] = promised<std::vector<closed_record>>();
+  if (impl_)
+    impl_->backbone().take_closed(timeout, std::move(answer));
+  else
+    answer({});
+  return std::move(future);
 }
 
 shutdown_summary server::shutdown(std::chrono::milliseconds deadline, close_code code,

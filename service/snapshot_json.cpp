@@ -137,7 +137,7 @@ json::object row_json(const connection_snapshot& c, wall_time now) {
   return out;
 }
 
-json::object page_json(const connections_page& page, const actors::connections_snapshot& all,
+json::object page_json(const connections_page& page, const server_snapshot& all,
                        wall_time now) {
   json::array rows, unanswered, loops;
   for (const auto& c : page.rows) rows.push_back(row_json(c, now));

@@ -31,7 +31,7 @@ namespace fairlead::service {
                                            protocol::wall_time now);
 /// All of /debug/connections.
 [[nodiscard]] boost::json::object
-page_json(const connections_page&, const actors::connections_snapshot&, protocol::wall_time now);
+page_json(const connections_page&, const server_snapshot&, protocol::wall_time now);
 /// All of /debug/connections/<id>.
 [[nodiscard]] boost::json::object connection_json(const protocol::connection_snapshot&,
                                                   protocol::wall_time now);

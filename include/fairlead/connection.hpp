@@ -35,9 +35,10 @@ class connection_core;
 /// A handle to one connection. Copy it, keep it, use it from any thread, before the connection is open, while it
 /// closes, long after it and its server are gone: every call is safe and says what it met.
 ///
-/// Order: what one thread sends and closes through handles of one connection happens in that order. Sends take
-/// no lock and never block. Callbacks run once each, on the connection's event loop (or, if the connection is
-/// gone, on the thread that found that out): keep them short, let them not throw.
+/// Order: what one thread sends and closes through handles of one connection happens in that order. Nothing here waits
+/// for anything. Callbacks run once each: on the connection's event loop; for what is refused at once (`overflow`,
+/// `too_large`, `no_such_connection`) on the caller's thread before the call returns; and if the connection is gone, on
+/// the thread that found that out. Keep them short, let them not throw.
 class connection {
  public:
   connection() = default;  ///< no connection: sends are refused with `no_such_connection`

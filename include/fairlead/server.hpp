@@ -16,6 +16,7 @@
 #include <fairlead/connection.hpp>
 #include <fairlead/limits.hpp>
 #include <fairlead/log.hpp>
+#include <fairlead/snapshot.hpp>
 
 namespace fairlead {
 
@@ -121,12 +122,23 @@ class server {
   void close_user(std::string user, close_code, std::string reason,
                   std::function<void(std::size_t)> done = {});
 
+  /// By id, for who holds no handle. Goes through the loop that the id names: in order with other calls by id, not with
+  /// calls on a handle.
   void send(connection_id, message, send_callback done = {});
   /// Removal: starts a close with this code and reason. Idempotent, safe at any moment of the connection's life.
   void remove(connection_id, close_code = close_code::normal, std::string reason = {},
               close_callback done = {});
 
   [[nodiscard]] std::size_t connection_count() const noexcept;
+
+  /// Every connection as its own actor tells it: state, queue, outcomes, last events. Blocks no actor and never hangs;
+  /// after `timeout` who has not answered is listed. Ready, and empty, once the server has stopped. Do not wait for it
+  /// in a handler: the connections of that handler's loop would not answer.
+  [[nodiscard]] std::future<server_snapshot>
+  snapshot(std::chrono::milliseconds timeout = std::chrono::seconds{1}) const;
+  /// The last 1,000 connections that ended, newest first, and why. As for `snapshot`.
+  [[nodiscard]] std::future<std::vector<closed_record>>
+  recently_closed(std::chrono::milliseconds timeout = std::chrono::seconds{1}) const;
 
   /// Stops accepting, closes everyone with this code and reason, what is queued first; waits for what is in flight up to
   /// the deadline, aborts the rest and stops the loops. Idempotent; a second caller waits for the first's result.
