@@ -4,27 +4,23 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <doctest/doctest.h>
 
 #include "actors/backbone.hpp"
 #include "tests/support/fake_link.hpp"
 #include "tests/support/recording_log.hpp"
 #include "tests/support/test_loop.hpp"
 
-namespace fairlead {
-
-// So that a failing check names what it saw.
-inline std::ostream& operator<<(std::ostream& out, send_result r) { return out << to_string(r); }
-inline std::ostream& operator<<(std::ostream& out, close_result r) { return out << to_string(r); }
-inline std::ostream& operator<<(std::ostream& out, initiator i) { return out << to_string(i); }
-inline std::ostream& operator<<(std::ostream& out, close_code c) {
-  return out << static_cast<unsigned>(c);
-}
-
-}  // namespace fairlead
+/// So that a failing check names what it saw.
+template <class Named>
+  requires requires(Named n) { fairlead::to_string(n); }
+struct doctest::StringMaker<Named> {
+  static String convert(const Named& n) { return std::string{fairlead::to_string(n)}.c_str(); }
+};
 
 namespace fairlead::test {
 
@@ -171,6 +167,10 @@ class harness {
   }
   std::size_t close_user(std::string user, close_code code = close_code::normal) {
     return answer<std::size_t>([&](auto done) { backbone->close_user(user, code, {}, done); });
+  }
+  actors::connections_snapshot connections() {
+    return answer<actors::connections_snapshot>(
+        [&](auto done) { backbone->take_connections(1s, done); });
   }
   actors::tree_snapshot tree() {
     return answer<actors::tree_snapshot>([&](auto done) { backbone->take_tree(1s, done); });
