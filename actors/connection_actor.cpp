@@ -126,7 +126,8 @@ void connection_actor::pass(link_message&& m) {
 }
 
 bool connection_actor::append_to_run(protocol::chunk& what) {
-  if (!loop().inside() || here_.appends_to != this || !mailbox().blocked()) return false;
+  // In this order: a mailbox that is closed is not blocked, and then the loop's context may be gone with the backbone.
+  if (!loop().inside() || !mailbox().blocked() || here_.appends_to != this) return false;
   here_.appended.push_back(std::move(what));
   return true;
 }
