@@ -110,9 +110,9 @@ void connection_actor::carry_out(protocol::write& e) {
     to_flush_ = true;
     return;
   }
-  // The second gate: the transport has answered the peer's Close, and this actor has yet to hear of it.
+  // The second gate: the transport has answered the peer's Close, or it broke, and this actor has yet to hear of it.
   core_->settled(frames, bytes);
-  refused(e.what, send_result::closing);
+  refused(e.what, link_->broken() ? send_result::failed : send_result::closing);
   apply(protocol::written{frames, bytes});  // nothing of it is queued
 }
 

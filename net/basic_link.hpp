@@ -40,6 +40,7 @@ class basic_link final : public protocol::link,
   void resume_reading() override;
   void pause_reading() override;
   [[nodiscard]] bool write(protocol::chunk&& what) override { return wire_.push(std::move(what)); }
+  [[nodiscard]] bool broken() const noexcept override { return broken_; }
   void send_close(close_code, std::string_view reason) override;
   protocol::progress flush() override;
   void abort() override;
@@ -98,6 +99,7 @@ class basic_link final : public protocol::link,
   bool reading_ = false;    // a read is under way
   bool waiting_ = false;    // for the kernel to take more
   bool finishing_ = false;  // nothing more will be read; when all is written, that is the end
+  bool broken_ = false;     // ended, or about to, by a failure
 };
 
 }  // namespace fairlead::net

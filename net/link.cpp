@@ -253,6 +253,7 @@ template <class Socket>
 void basic_link<Socket>::break_off(const error_code& ec) {
   if (!alive()) return;
   phase_ = phase::broken;
+  broken_ = true;
   wire_.abandon();
   asio::post(stream_->get_executor(), [self = this->shared_from_this(), ec] {
     self->turn([&] { self->fail(ec, ec.message()); });
@@ -313,6 +314,7 @@ void basic_link<Socket>::finish() {
 template <class Socket>
 void basic_link<Socket>::fail(const error_code& ec, std::string what) {
   const auto last = std::move(observer_);
+  broken_ = true;
   end();
   if (last) last->on_failed(ec, std::move(what));
 }
@@ -334,6 +336,7 @@ void basic_link<Socket>::drop() noexcept {
   const auto self = this->shared_from_this();
   const auto executor = stream_->get_executor();
   auto last = std::move(observer_);
+  broken_ = true;
   end();
   if (!last) return;
   asio::post(executor, [last = std::move(last)] {

@@ -63,6 +63,8 @@ class link {
   virtual void abort() = 0;
   /// Bytes queued on the wire and not taken by the kernel.
   [[nodiscard]] virtual std::size_t queued_bytes() const noexcept = 0;
+  /// Whether `write` refuses because the socket broke, of which on_failed tells, and not because of a Close frame.
+  [[nodiscard]] virtual bool broken() const noexcept = 0;
 };
 
 /// What a socket reports. On the loop's thread, never from inside a call to the link.

@@ -249,6 +249,17 @@ TEST_CASE("the second gate: the transport answered the peer's Close before the a
   CHECK(s.counts.outcomes[static_cast<std::size_t>(send_result::closing)] == 2);
 }
 
+TEST_CASE("the second gate: the socket broke before the actor heard of it; nobody said Close") {
+  harness h;
+  auto c = h.open();
+  answers<send_result> sent;
+  c.handle.send(message::text("in the mailbox"), sent.next());
+  c.link->fails();
+  c.handle.send(message::text("behind"), sent.next());
+  h.run();
+  CHECK(sent.list() == std::vector(2, send_result::failed));
+}
+
 TEST_CASE("the manager sends while a connection closes: broadcast, send by id, send to user") {
   for (std::size_t turns = 0; turns < 6; ++turns) {
     CAPTURE(turns);

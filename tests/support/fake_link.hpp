@@ -25,6 +25,7 @@ class fake_link final : public protocol::link {
   void resume_reading() override { reading = true; }
   void pause_reading() override { reading = false; }
   [[nodiscard]] bool write(protocol::chunk&& c) override { return !ended_ && wire_.push(std::move(c)); }
+  [[nodiscard]] bool broken() const noexcept override { return broken_; }
   void send_close(close_code code, std::string_view reason) override {
     if (!ended_) wire_.push_close(code, reason);
   }
@@ -68,6 +69,7 @@ class fake_link final : public protocol::link {
     kernel_takes(0);
   }
   void fails(std::string what = "connection reset by peer") {
+    broken_ = true;
     if (auto o = std::move(observer_))
       o->on_failed(std::make_error_code(std::errc::connection_reset), std::move(what));
     end();
@@ -121,6 +123,7 @@ class fake_link final : public protocol::link {
   std::unique_ptr<protocol::link_observer> observer_;
   bool upgraded_ = false;
   bool ended_ = false;
+  bool broken_ = false;
 };
 
 /// One server frame of a byte stream.
