@@ -173,6 +173,29 @@ class raw_client {
     }
   }
 
+  /// The next frame, if all of it was received already.
+  std::optional<frame> take_frame() {
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(received_[i]); };
+    if (received_.size() < 2) return std::nullopt;
+    frame next;
+    next.fin = (byte(0) & 0x80U) != 0;
+    next.reserved = byte(0) >> 4U & 7U;
+    next.opcode = byte(0) & 15U;
+    next.masked = (byte(1) & 0x80U) != 0;
+    std::uint64_t length = byte(1) & 0x7fU;
+    const std::size_t width = length == 127 ? 8 : length == 126 ? 2 : 0;
+    const std::size_t head = 2 + width + (next.masked ? 4 : 0);
+    if (received_.size() < head) return std::nullopt;
+    if (width > 0) length = 0;
+    for (std::size_t i = 0; i < width; ++i) length = length << 8U | byte(2 + i);
+    if (received_.size() - head < length) return std::nullopt;
+    next.payload = received_.substr(head, length);
+    for (std::size_t i = 0; next.masked && i < length; ++i)
+      next.payload[i] = static_cast<char>(next.payload[i] ^ byte(head - 4 + i % 4));
+    received_.erase(0, head + length);
+    return next;
+  }
+
   /// The next HTTP response. `without_body`: to a HEAD request.
   http_reply receive_reply(bool without_body = false) {
     std::size_t end = 0;
@@ -217,28 +240,6 @@ class raw_client {
     pollfd waited{fd_, what, 0};
     if (::poll(&waited, 1, static_cast<int>(std::chrono::milliseconds(patience).count())) <= 0)
       throw std::runtime_error(std::string("waited in vain for ") + name);
-  }
-
-  std::optional<frame> take_frame() {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(received_[i]); };
-    if (received_.size() < 2) return std::nullopt;
-    frame next;
-    next.fin = (byte(0) & 0x80U) != 0;
-    next.reserved = byte(0) >> 4U & 7U;
-    next.opcode = byte(0) & 15U;
-    next.masked = (byte(1) & 0x80U) != 0;
-    std::uint64_t length = byte(1) & 0x7fU;
-    const std::size_t width = length == 127 ? 8 : length == 126 ? 2 : 0;
-    const std::size_t head = 2 + width + (next.masked ? 4 : 0);
-    if (received_.size() < head) return std::nullopt;
-    if (width > 0) length = 0;
-    for (std::size_t i = 0; i < width; ++i) length = length << 8U | byte(2 + i);
-    if (received_.size() - head < length) return std::nullopt;
-    next.payload = received_.substr(head, length);
-    for (std::size_t i = 0; next.masked && i < length; ++i)
-      next.payload[i] = static_cast<char>(next.payload[i] ^ byte(head - 4 + i % 4));
-    received_.erase(0, head + length);
-    return next;
   }
 
   int fd_ = -1;
