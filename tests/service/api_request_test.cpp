@@ -1,0 +1,101 @@
+#include <doctest/doctest.h>
+
+#include "service/api_request.hpp"
+
+namespace fairlead::service {
+namespace {
+
+template <class Parsed>
+std::string complaint(const Parsed& request) {
+  REQUIRE(request.has_error());
+  return request.error().where + ": " + request.error().what;
+}
+
+std::string_view data_of(const send_request& r) { return r.data.view(); }
+
+}  // namespace
+
+TEST_SUITE("service/api_request") {
+  TEST_CASE("send: to a client or a user; a string is the text, any other value its compact JSON") {
+    const auto text = parse_send(R"({"client": "c0-17", "data": "hello\n"})");
+    REQUIRE(text.has_value());
+    CHECK(std::get<connection_id>(text->to) == connection_id{0, 17});
+    CHECK(data_of(*text) == "hello\n");
+    CHECK(text->data.kind() == message_kind::text);
+
+    const auto object = parse_send(R"({"user": "ann", "data": {"a": [1, 2.5, null, true]}})");
+    REQUIRE(object.has_value());
+    CHECK(std::get<std::string>(object->to) == "ann");
+    CHECK(data_of(*object) == R"({"a":[1,2.5E0,null,true]})");
+    CHECK(data_of(*parse_send(R"({"user": "ann", "data": null})")) == "null");
+    CHECK(data_of(*parse_send(R"({"user": "ann", "data": ""})")) == "");
+  }
+
+  TEST_CASE("send: what is missing, doubled, unknown or of the wrong kind is named") {
+    CHECK(complaint(parse_send(R"({"data": 1})")) ==
+          "client: missing; give client (a connection id) or user (a user's name)");
+    CHECK(complaint(parse_send(R"({"client": "c0-1", "user": "a", "data": 1})")) ==
+          "client: given together with user; give one of the two");
+    CHECK(complaint(parse_send(R"({"client": "c0-1"})")).starts_with("data: missing"));
+    CHECK(complaint(parse_send(R"({"client": "17", "data": 1})"))
+              .starts_with(R"(client: "17" is no connection id)"));
+    CHECK(complaint(parse_send(R"({"client": 17, "data": 1})")) ==
+          "client: a JSON int64; give a string");
+    CHECK(complaint(parse_send(R"({"user": "", "data": 1})")).starts_with("user: empty"));
+    CHECK(complaint(parse_send(R"({"user": "a", "dta": 1})")) ==
+          R"(dta: there is no such field; did you mean "data"?; known are client, user, data)");
+  }
+
+  TEST_CASE("a body that is no JSON object: what is wrong and where") {
+    CHECK(complaint(parse_send("")) == "body: empty; send one JSON object");
+    CHECK(complaint(parse_send("[1]")) == "body: a JSON array; send an object");
+    CHECK(complaint(parse_send("{\n \"user\":\n tru }")) ==
+          "body: syntax error at line 3, column 2 (byte 12); send one JSON object");
+    CHECK(complaint(parse_send("{\"user\""))
+              .starts_with("body: incomplete JSON at line 1, column 8"));
+    CHECK(
+        complaint(parse_send("{} {}")) ==
+        "body: more text after the JSON value at line 1, column 4 (byte 3); send one JSON object");
+    CHECK(complaint(parse_send("{\"user\": \"\xFF\"}")).starts_with("body: "));
+  }
+
+  TEST_CASE("send_all: except is a list of connection ids") {
+    const auto all = parse_send_all(R"({"data": "x", "except": ["c0-1", "c3-4"]})");
+    REQUIRE(all.has_value());
+    CHECK(all->except == std::vector<connection_id>{{0, 1}, {3, 4}});
+    CHECK(parse_send_all(R"({"data": "x"})")->except.empty());
+    CHECK(complaint(parse_send_all(R"({"data": "x", "except": "c0-1"})")) ==
+          "except: a JSON string; give an array of connection ids");
+    CHECK(complaint(parse_send_all(R"({"data": "x", "except": ["c0-1", "c"]})"))
+              .starts_with("except[1]: \"c\""));
+  }
+
+  TEST_CASE("disconnect: code and reason that a Close frame can hold; 1000 and none without them") {
+    const auto full =
+        parse_disconnect(R"({"client": "c0-1", "disconnect": {"code": 4001, "reason": "bye"}})");
+    REQUIRE(full.has_value());
+    CHECK(full->code == close_code{4001});
+    CHECK(full->reason == "bye");
+    const auto plain = parse_disconnect(R"({"user": "ann"})");
+    REQUIRE(plain.has_value());
+    CHECK(plain->code == close_code::normal);
+    CHECK(plain->reason.empty());
+
+    for (const auto* code :
+         {"1005", "1006", "1010", "1015", "999", "5000", "70000", "-1", "1000.5", "\"1000\""}) {
+      CAPTURE(code);
+      const auto body = std::string{R"({"user": "a", "disconnect": {"code": )"} + code + "}}";
+      CHECK(complaint(parse_disconnect(body)).starts_with("disconnect.code: "));
+    }
+    const auto reason = std::string(124, 'x');
+    CHECK(complaint(
+              parse_disconnect(R"({"user": "a", "disconnect": {"reason": ")" + reason + "\"}}")) ==
+          "disconnect.reason: 124 bytes; a Close frame holds at most 123 (RFC 6455 5.5)");
+    CHECK(complaint(parse_disconnect(R"({"user": "a", "disconnect": {"cod": 1}})"))
+              .starts_with("disconnect.cod: "));
+    CHECK(complaint(parse_disconnect(R"({"user": "a", "disconnect": 1000})"))
+              .starts_with("disconnect: a JSON int64"));
+  }
+}
+
+}  // namespace fairlead::service

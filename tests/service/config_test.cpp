@@ -1,0 +1,176 @@
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include <doctest/doctest.h>
+
+#include "service/config.hpp"
+
+namespace fairlead::service {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// What is said of a file that has one thing wrong.
+std::string complaint(std::string_view text) {
+  const auto loaded = parse_config(text, "f.toml");
+  REQUIRE(loaded.problems.size() == 1);
+  return to_string(loaded.problems.front());
+}
+
+/// A file for the length of a test.
+struct temporary_file {
+  explicit temporary_file(std::string_view text) {
+    std::string name = (std::filesystem::temp_directory_path() / "fairlead-config-XXXXXX").string();
+    const int fd = mkstemp(name.data());
+    REQUIRE(fd >= 0);
+    REQUIRE(::fclose(::fdopen(fd, "w")) == 0);
+    path = name;
+    std::ofstream{path} << text;
+  }
+  ~temporary_file() { std::filesystem::remove(path); }
+  std::string path;
+};
+
+}  // namespace
+
+TEST_SUITE("service/config") {
+  TEST_CASE("an empty file is the defaults") {
+    const auto loaded = parse_config("", "f.toml");
+    CHECK(loaded.problems.empty());
+    CHECK(loaded.values.server.listen == "127.0.0.1:8000");
+    CHECK(loaded.values.server.internal == "127.0.0.1:8001");
+    CHECK(loaded.values.plain == plain_mode::broadcast);
+    CHECK(loaded.values.drain_timeout == 10s);
+  }
+
+  TEST_CASE("every key is read") {
+    const auto loaded = parse_config(R"(
+[listen]
+address = "[::1]:0"
+path = "/socket"
+threads = 3
+plain = "echo"
+user_header = "X-User"
+[internal]
+address = "off"
+token = "t"
+[limits]
+max_message_size = 1000
+max_queued_messages = 7
+close_timeout = "1500ms"
+[log]
+level = "debug"
+format = "json"
+[drain]
+timeout = "1m"
+)",
+                                     "f.toml");
+    CHECK(loaded.problems.empty());
+    const auto& s = loaded.values;
+    CHECK(s.server.listen == "[::1]:0");
+    CHECK(s.server.path == "/socket");
+    CHECK(s.server.threads == 3);
+    CHECK(s.plain == plain_mode::echo);
+    CHECK(s.user_header == "X-User");
+    CHECK(s.server.internal == "");
+    CHECK(s.server.internal_token == "t");
+    CHECK(s.server.limits.max_message_size == 1000);
+    CHECK(s.server.limits.max_queued_messages == 7);
+    CHECK(s.server.limits.close_timeout == 1500ms);
+    CHECK(s.log_level == severity::debug);
+    CHECK(s.format == log_format::json);
+    CHECK(s.drain_timeout == 1min);
+  }
+
+  TEST_CASE("the reference that --help prints is a file that means the defaults") {
+    const auto loaded = parse_config(default_config(), "reference");
+    CHECK(loaded.problems.empty());
+    CHECK(loaded.values.server.limits.max_queued_bytes == limits{}.max_queued_bytes);
+    CHECK(loaded.values.server.limits.handshake_timeout == limits{}.handshake_timeout);
+    CHECK(loaded.lines.size() >= 20);
+  }
+
+  TEST_CASE("unknown names: file, line, key, and what was probably meant") {
+    CHECK(
+        complaint("[limits]\n\nmax_mesage_size = 1") ==
+        R"(f.toml:3: limits.max_mesage_size: there is no such key; did you mean "limits.max_message_size"?)");
+    CHECK(complaint("[limts]\nx = 1") ==
+          R"(f.toml:1: limts: there is no such section; did you mean "limits"?)");
+    CHECK(
+        complaint("threads = 2") ==
+        R"(f.toml:1: threads: there is no such key; did you mean "listen.threads", in section [listen]?)");
+    CHECK(
+        complaint("[log]\nthreads = 2") ==
+        R"(f.toml:2: log.threads: there is no such key; did you mean "listen.threads", in section [listen]?)");
+    CHECK(complaint("[log]\nqqqqqqqqqqqqqq = 2") ==
+          "f.toml:2: log.qqqqqqqqqqqqqq: there is no such key");
+    CHECK(complaint("listen = \"x\"") ==
+          "f.toml:1: listen: a section, not a value; write [listen] and its keys below it");
+  }
+
+  TEST_CASE("bad values: what was wrong and what would be right") {
+    CHECK(complaint("[listen]\nthreads = \"two\"") ==
+          "f.toml:2: listen.threads: a string; give a whole number from 0 to 1024");
+    CHECK(complaint("[listen]\nthreads = -1") ==
+          "f.toml:2: listen.threads: -1 is out of range; give a whole number from 0 to 1024");
+    CHECK(complaint("[limits]\nmax_message_size = 0") ==
+          "f.toml:2: limits.max_message_size: 0 is out of range; give a whole number from 1 to "
+          "4294967280");
+    CHECK(
+        complaint("[limits]\nclose_timeout = 5") ==
+        R"(f.toml:2: limits.close_timeout: an integer; give a duration such as "500ms", "10s", "2m" or "1h", in quotes)");
+    CHECK(
+        complaint("[limits]\nclose_timeout = \"5\"") ==
+        R"(f.toml:2: limits.close_timeout: "5" is no duration; give a duration such as "500ms", "10s", "2m" or "1h")");
+    CHECK(
+        complaint("[listen]\nplain = \"ecko\"") ==
+        R"(f.toml:2: listen.plain: "ecko" is none of broadcast, echo, off; did you mean "echo"?)");
+    CHECK(complaint("[log]\nlevel = true") == "f.toml:2: log.level: a boolean; give a string");
+    CHECK(complaint("[internal]\ntoken_file = \"/does/not/exist\"") ==
+          R"(f.toml:2: internal.token_file: "/does/not/exist" cannot be read or is empty)");
+    CHECK(complaint("[listen]\nuser_header = \"a b\"")
+              .starts_with("f.toml:2: listen.user_header: \"a b\" is no header"));
+  }
+
+  TEST_CASE("text that is no TOML: where, and what the parser says") {
+    CHECK(complaint("[listen]\naddress = ").starts_with("f.toml:2: no TOML at column "));
+    CHECK(complaint("[log]\nlevel=\"info\"\nlevel=\"info\"")
+              .starts_with("f.toml:3: no TOML at column "));
+  }
+
+  TEST_CASE("all that is wrong is told at once, in the order of the file") {
+    const auto loaded =
+        parse_config("[log]\nlevel = 1\n[listen]\nthreads = -1\npath = \"x\"", "f.toml");
+    REQUIRE(loaded.problems.size() == 3);
+    CHECK(loaded.problems[0].key == "log.level");
+    CHECK(loaded.problems[1].key == "listen.threads");
+    CHECK(loaded.problems[2].key == "listen.path");
+  }
+
+  TEST_CASE("a file that cannot be read says why") {
+    CHECK(to_string(load_config("/does/not/exist").problems.at(0)) ==
+          "/does/not/exist: cannot be read: No such file or directory");
+    CHECK(to_string(load_config("/").problems.at(0)) == "/: cannot be read: Is a directory");
+  }
+
+  TEST_CASE("check: what only the settings together can tell has its line too") {
+    const temporary_file file{"[internal]\n# open to all\naddress = \"0.0.0.0:8001\"\n"};
+    const auto loaded = check_config(file.path);
+    REQUIRE(loaded.problems.size() == 1);
+    CHECK(to_string(loaded.problems[0])
+              .starts_with(
+                  file.path +
+                  ":3: internal.address: \"0.0.0.0:8001\" can be reached from other machines"));
+  }
+
+  TEST_CASE("a token file holds the token on its first line") {
+    const temporary_file token{"s3cret\r\nmore\n"};
+    const auto loaded = parse_config("[internal]\ntoken_file = \"" + token.path + "\"", "f.toml");
+    CHECK(loaded.problems.empty());
+    CHECK(loaded.values.server.internal_token == "s3cret");
+  }
+}
+
+}  // namespace fairlead::service

@@ -1,0 +1,83 @@
+#include <doctest/doctest.h>
+
+#include "service/address.hpp"
+#include "service/options.hpp"
+
+namespace fairlead::service {
+namespace {
+
+/// The one problem with these options, as `where: what`; empty if there is none.
+std::string only_problem(const server_options& options) {
+  const auto found = check(options);
+  REQUIRE(found.size() <= 1);
+  return found.empty() ? "" : found.front().where + ": " + found.front().what;
+}
+
+bool starts(const std::string& text, std::string_view start) { return text.starts_with(start); }
+
+}  // namespace
+
+TEST_SUITE("service/options") {
+  TEST_CASE("an address is host:port; an IPv6 host is in brackets") {
+    CHECK(parse_address("127.0.0.1:0")->port == 0);
+    CHECK(parse_address("[::1]:8000")->host == "::1");
+    CHECK(parse_address("localhost:65535")->port == 65535);
+    for (const auto* wrong :
+         {"", ":", "8000", ":8000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
+          "::1:8000", "[127.0.0.1]:1", "[::1]", "a b:1", "http://x:1", "127.0.0.1:80x"}) {
+      CAPTURE(wrong);
+      CHECK_FALSE(parse_address(wrong).has_value());
+    }
+  }
+
+  TEST_CASE("loopback is 127.0.0.0/8, ::1 and localhost, nothing else") {
+    for (const auto* near : {"127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "localhost:1"}) {
+      CAPTURE(near);
+      CHECK(is_loopback(*parse_address(near)));
+    }
+    for (const auto* far :
+         {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "localhost.example:1", "example.org:1"}) {
+      CAPTURE(far);
+      CHECK_FALSE(is_loopback(*parse_address(far)));
+    }
+  }
+
+  TEST_CASE("the defaults are right") { CHECK(check(server_options{}).empty()); }
+
+  TEST_CASE("each wrong option is named, with what was wrong and what would be right") {
+    CHECK(
+        only_problem({.listen = "nowhere"}) ==
+        R"(listen: "nowhere" is no address; give host:port with a port of 0 to 65535, such as "127.0.0.1:8000" or "[::1]:8000")");
+    CHECK(starts(only_problem({.internal = "x"}), R"(internal: "x" is no address)"));
+    CHECK(starts(only_problem({.path = "ws"}), R"(path: "ws": a path begins with "/")"));
+    CHECK(starts(only_problem({.path = "/health"}), R"(path: "/health": "/health" is taken)"));
+    CHECK(starts(only_problem({.path = "/w s"}), R"(path: "/w s": a path has printable ASCII)"));
+    CHECK(starts(only_problem({.threads = 1025}), "threads: 1025 is out of range; give 1 to 1024"));
+    CHECK(starts(only_problem({.actor_threads = 0}), "actor_threads: 0 is out of range"));
+    CHECK(starts(only_problem({.user_linger = std::chrono::milliseconds{-1}}),
+                 "user_linger: -1 ms is negative"));
+  }
+
+  TEST_CASE("zero is never unlimited") {
+    CHECK(only_problem({.limits = {.max_message_size = 0}}) ==
+          "limits.max_message_size: 0 is out of range; give 1 to 4294967280");
+    CHECK(starts(only_problem({.limits = {.close_timeout = std::chrono::milliseconds{0}}}),
+                 "limits.close_timeout: 0 ms is out of range"));
+    limits none{
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, std::chrono::milliseconds{0}, std::chrono::milliseconds{0}};
+    CHECK(check({.limits = none}).size() == 12);
+  }
+
+  TEST_CASE(
+      "an internal listener beyond loopback needs a token, and a problem never shows the token") {
+    CHECK(starts(only_problem({.internal = "0.0.0.0:8001"}),
+                 R"(internal: "0.0.0.0:8001" can be reached from other machines)"));
+    CHECK(only_problem({.internal = "0.0.0.0:8001", .internal_token = "s3cret"}).empty());
+    CHECK(only_problem({.internal = "[::1]:8001"}).empty());
+    const auto text = only_problem({.internal_token = "has space"});
+    CHECK(starts(text, "internal_token: "));
+    CHECK(text.find("has space") == std::string::npos);
+  }
+}
+
+}  // namespace fairlead::service

@@ -1,0 +1,276 @@
+"""The real program, from outside: python3-websockets and HTTP clients that nobody here wrote.
+
+program_test.py PROGRAM [unittest arguments]
+"""
+
+import asyncio
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+import websockets
+
+from program import PATIENCE, Program
+
+PROGRAM = sys.argv.pop(1)
+
+
+class Server(Program):
+    def __init__(self, *arguments):
+        super().__init__(PROGRAM, "serve", "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", *arguments)
+        self.ws = self.find(r"(?m)^ *WebSocket  (ws://127\.0\.0\.1:\d+/\S+)$")
+        self.health = self.find(r"(?m)^ *health     (http://127\.0\.0\.1:\d+/health)$")
+        self.debug = self.find(r"(?m)^ *debug      (http://127\.0\.0\.1:\d+/debug/tree)$")
+        self.internal = self.debug.removesuffix("/debug/tree")
+
+    def connect(self, **options):
+        # close_timeout: the library's own wait for a server that does not answer its Close.
+        return websockets.connect(self.ws, close_timeout=PATIENCE, **options)
+
+
+def request(url, body=None, headers=None):
+    """(status, JSON object) of one HTTP request."""
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers or {}), timeout=PATIENCE) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+async def ask(url, body=None, headers=None):
+    """The same, without holding up the WebSocket clients of the same test."""
+    return await asyncio.get_running_loop().run_in_executor(None, request, url, body, headers)
+
+
+async def soon(awaitable):
+    return await asyncio.wait_for(awaitable, PATIENCE)
+
+
+def run(*arguments):
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+class CommandLine(unittest.TestCase):
+    def test_version_and_help(self):
+        version = run("--version")
+        self.assertEqual(version.returncode, 0)
+        self.assertRegex(version.stdout, r"^fairlead \d+\.\d+\.\d+\nCAF 0\.17\.\d+\nBoost 1\.\d+\.\d+\n$")
+        for arguments in (["--help"], ["serve", "--help"], ["check-config", "--help"]):
+            self.assertEqual(run(*arguments).returncode, 0)
+        for word in ("--listen", "--drain-timeout", "max_queued_bytes", "SIGTERM"):
+            self.assertIn(word, run("serve", "--help").stdout)
+
+    def test_wrong_usage_is_exit_2(self):
+        for arguments in (
+            [],
+            ["serve", "--no-such-option"],
+            ["serve", "--plain", "all"],
+            ["serve", "--listen", "nowhere"],
+            ["serve", "--threads", "-1"],
+            ["serve", "--internal", "0.0.0.0:0"],
+            ["serve", "--config", "/does/not/exist"],
+            ["check-config"],
+        ):
+            with self.subTest(arguments):
+                done = run(*arguments)
+                self.assertEqual(done.returncode, 2)
+                self.assertNotEqual(done.stderr, "")
+                self.assertEqual(done.stdout, "")
+
+    def test_check_config(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "fairlead.toml")
+            file.write_text("[listen]\nthreads = 2\n", encoding="utf-8")
+            self.assertEqual(run("check-config", file).stdout, f"{file}: ok\n")
+            file.write_text("[listen]\nthread = 2\nplain = 1\n", encoding="utf-8")
+            for command in (["check-config", file], ["serve", "--config", file]):
+                done = run(*command)
+                self.assertEqual(done.returncode, 2)
+                self.assertIn(f'{file}:2: listen.thread: there is no such key; did you mean "listen.threads"', done.stderr)
+                self.assertIn(f"{file}:3: listen.plain: an integer; give a string", done.stderr)
+
+    def test_a_port_in_use_is_exit_1_and_named(self):
+        with Server() as server:
+            address = server.ws.removeprefix("ws://").removesuffix("/ws")
+            done = run("serve", "--listen", address, "--internal", "off")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(address, done.stderr)
+
+
+class Talking(unittest.IsolatedAsyncioTestCase):
+    async def test_broadcast_reaches_everyone_the_sender_too(self):
+        with Server() as server:
+            async with server.connect() as ann, server.connect() as bob:
+                await ann.send("hello")
+                await ann.send(b"\x00\xff")
+                for client in (ann, bob):
+                    self.assertEqual(await soon(client.recv()), "hello")
+                    self.assertEqual(await soon(client.recv()), b"\x00\xff")
+            server.signal()
+            self.assertEqual(server.wait(), 0)
+
+    async def test_echo_and_off(self):
+        with Server("--plain", "echo") as server:
+            async with server.connect() as ann, server.connect() as bob:
+                await ann.send("a")
+                await bob.send("b" * 60_000)
+                self.assertEqual(await soon(ann.recv()), "a")
+                self.assertEqual(await soon(bob.recv()), "b" * 60_000)
+        with Server("--plain", "off") as server:
+            async with server.connect() as ann:
+                await ann.send("a")
+                await soon(await ann.ping())  # it lives
+                _, table = await ask(server.internal + "/debug/connections")
+                self.assertEqual(table["connections"][0]["messages_in"], 1)
+                self.assertEqual(table["connections"][0]["messages_out"], 0)
+
+    async def test_the_clients_close_is_answered_and_recorded(self):
+        with Server() as server:
+            async with server.connect() as ann:
+                await ann.close(4001, "so long")
+                self.assertEqual(ann.close_code, 4001)
+            _, closed = await ask(server.internal + "/debug/closed")
+            self.assertEqual(len(closed["closed"]), 1)
+            record = closed["closed"][0]
+            self.assertEqual((record["code"], record["reason"], record["initiator"]), (4001, "so long", "peer"))
+            self.assertTrue(record["clean"])
+
+    async def test_too_large_a_message_closes_with_1009(self):
+        with Server() as server:
+            async with server.connect() as ann:
+                await ann.send("x" * (64 * 1024 + 1))
+                await soon(ann.wait_closed())
+                self.assertEqual(ann.close_code, 1009)
+
+    async def test_a_trusted_proxys_header_names_the_user(self):
+        with Server("--user-header", "X-User") as server:
+            async with server.connect(extra_headers={"X-User": "ann"}) as ann, server.connect() as other:
+                status, answer = await ask(server.internal + "/api/send", {"user": "ann", "data": "for ann"})
+                self.assertEqual((status, answer["result"]["addressed"]), (200, 1))
+                self.assertEqual(await soon(ann.recv()), "for ann")
+                await ask(server.internal + "/api/send_all", {"data": "for all"})
+                self.assertEqual(await soon(other.recv()), "for all")
+
+
+class InternalApi(unittest.IsolatedAsyncioTestCase):
+    async def test_debug_shapes(self):
+        with Server("--threads", "2") as server:
+            self.assertEqual((await ask(server.health))[1]["status"], "ok")
+            async with server.connect():
+                status, tree = await ask(server.debug)
+                self.assertEqual(status, 200)
+                self.assertEqual(len(tree["supervisor"]["rosters"]), 2)
+                self.assertEqual(tree["unanswered"], [])
+                status, table = await ask(server.internal + "/debug/connections")
+                self.assertEqual((status, table["returned"], table["next_cursor"]), (200, 1, None))
+                row = table["connections"][0]
+                status, one = await ask(server.internal + "/debug/connections/" + row["id"])
+                self.assertEqual(status, 200)
+                for name in ("state", "state_since", "why", "peer", "user", "mailbox", "queued_messages",
+                             "queued_bytes", "traffic", "last_close", "events"):
+                    self.assertIn(name, one)
+                self.assertIn("written", one["traffic"]["sends_by_outcome"])
+                self.assertEqual((await ask(server.internal + "/debug/connections?limit=x"))[0], 400)
+                self.assertEqual((await ask(server.internal + "/debug/connections/c9-9"))[0], 404)
+
+    async def test_send_and_disconnect(self):
+        with Server() as server:
+            async with server.connect() as ann:
+                _, table = await ask(server.internal + "/debug/connections")
+                client = table["connections"][0]["id"]
+                send = server.internal + "/api/send"
+                self.assertEqual((await ask(send, {"client": client, "data": "x"}))[1], {"result": {"outcome": "written"}})
+                self.assertEqual(await soon(ann.recv()), "x")
+                nobody = {"client": "c0-99999", "data": "x"}
+                self.assertEqual((await ask(send, nobody))[1]["result"]["outcome"], "no_such_connection")
+                self.assertEqual((await ask(send, {"data": "x"}))[0], 400)
+                how = {"client": client, "disconnect": {"code": 4003, "reason": "out"}}
+                _, answer = await ask(server.internal + "/api/disconnect", how)
+                self.assertEqual(answer["result"]["outcome"], "initiated")
+                await soon(ann.wait_closed())
+                self.assertEqual((ann.close_code, ann.close_reason), (4003, "out"))
+
+    async def test_the_token_is_asked_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "token")
+            file.write_text("s3cret\n", encoding="utf-8")
+            with Server("--internal-token-file", file) as server:
+                self.assertEqual((await ask(server.debug))[0], 401)
+                self.assertEqual((await ask(server.debug, headers={"Authorization": "Bearer s3cret"}))[0], 200)
+
+
+class Stopping(unittest.IsolatedAsyncioTestCase):
+    SUMMARY = r"server\.stopped connections=2 closed=2 aborted=0 took_ms=\d+\n"
+
+    async def drain(self, number):
+        with Server() as server:
+            async with server.connect() as ann, server.connect() as bob:
+                server.signal(number)
+                for client in (ann, bob):
+                    await soon(client.wait_closed())
+                    self.assertEqual(client.close_code, 1001)
+                    self.assertEqual(client.close_reason, "server shutting down")
+                self.assertEqual(server.wait(), 0)
+                self.assertRegex(server.errors, self.SUMMARY)
+
+    async def test_sigterm_drains(self):
+        await self.drain(signal.SIGTERM)
+
+    async def test_sigint_drains(self):
+        await self.drain(signal.SIGINT)
+
+    async def silent_client(self, server):
+        """A socket that upgrades and then neither reads nor answers."""
+        host, port = server.ws.removeprefix("ws://").removesuffix("/ws").split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            b"GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        self.assertIn(b" 101 ", await soon(reader.readuntil(b"\r\n\r\n")))
+        return writer
+
+    async def test_who_does_not_answer_is_aborted_at_the_deadline(self):
+        with Server("--drain-timeout", "200ms") as server:
+            writer = await self.silent_client(server)
+            server.signal()
+            self.assertEqual(server.wait(), 0)
+            self.assertRegex(server.errors, r"server\.stopped connections=1 closed=0 aborted=1 ")
+            writer.close()
+
+    async def test_a_second_signal_does_not_wait(self):
+        with Server("--drain-timeout", "1h") as server:
+            writer = await self.silent_client(server)
+            server.signal()
+            begun = time.monotonic()
+            while "server.stopping" not in server.errors:
+                self.assertLess(time.monotonic(), begun + PATIENCE)
+                await asyncio.sleep(0.01)
+            server.signal(signal.SIGINT)
+            self.assertEqual(server.wait(), 1)
+            self.assertIn("server.drain_cut_short signal=2 connections=1", server.errors)
+            writer.close()
+
+    async def test_json_logs(self):
+        with Server("--log-format", "json", "--log-level", "debug") as server:
+            async with server.connect() as ann:
+                await ann.close(4000, 'a "quoted"\nreason')
+            server.signal()
+            self.assertEqual(server.wait(), 0)
+            lines = [json.loads(line) for line in server.errors.splitlines()]
+            self.assertEqual(lines[-1]["event"], "server.stopped")
+            closed = [line for line in lines if line["event"] == "connection.closed"]
+            self.assertEqual([line["reason"] for line in closed], ['a "quoted"\nreason'])
+
+
+if __name__ == "__main__":
+    unittest.main()

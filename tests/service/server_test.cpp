@@ -1,0 +1,264 @@
+#include <future>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+
+#include <doctest/doctest.h>
+
+#include <fairlead/caf/actors.hpp>
+#include <fairlead/server.hpp>
+
+#include "tests/service/waiting.hpp"
+#include "tests/support/http_client.hpp"
+
+namespace fairlead {
+namespace {
+
+using namespace std::chrono_literals;
+using test::eventually;
+using test::mailbox;
+using test::raw_client;
+
+server_options on_a_free_port() { return {.listen = "127.0.0.1:0", .threads = 2}; }
+
+raw_client connect(const server& s, std::string_view target = "/ws", std::string_view fields = {}) {
+  raw_client client{s.address()};
+  client.upgrade(target, fields);
+  return client;
+}
+
+std::string next_text(raw_client& client) {
+  const auto frame = client.receive_frame();
+  REQUIRE(frame);
+  CHECK(frame->opcode == 1);
+  return frame->payload;
+}
+
+}  // namespace
+
+TEST_SUITE("service/server") {
+  TEST_CASE("wrong options: std::invalid_argument that names each of them") {
+    try {
+      const server s{{.listen = "x", .path = "ws"}};
+      FAIL("it started");
+    } catch (const std::invalid_argument& error) {
+      const std::string what = error.what();
+      CHECK(what.starts_with("server_options: listen: \"x\" is no address; give host:port"));
+      CHECK(what.find("; path: ") != std::string::npos);
+    }
+    CHECK_THROWS_AS(server({.listen = "127.0.0.1:0", .internal = "0.0.0.0:0"}),
+                    std::invalid_argument);
+  }
+
+  TEST_CASE("a port that is taken: std::system_error that names the address, and nothing is left "
+            "running") {
+    const server first{on_a_free_port()};
+    auto options = on_a_free_port();
+    options.listen = first.address();
+    server second;
+    try {
+      second.start(options);
+      FAIL("it started");
+    } catch (const std::system_error& error) {
+      CHECK(std::string_view{error.what()}.find(first.address()) != std::string_view::npos);
+    }
+    second.start(on_a_free_port());  // it may be tried again
+    CHECK(second.address() != first.address());
+
+    options = on_a_free_port();
+    options.internal = first.address();
+    CHECK_THROWS_AS(server{options}, std::system_error);
+  }
+
+  TEST_CASE("a server that was not started answers everything and does nothing") {
+    server s;
+    CHECK(s.address().empty());
+    CHECK(s.internal_address().empty());
+    CHECK(s.connection_count() == 0);
+    CHECK_FALSE(s.broadcast(message::text("x")));
+    mailbox<send_result> sent;
+    s.send({0, 1}, message::text("x"), [&](send_result r) { sent.put(r); });
+    CHECK(sent.take() == send_result::no_such_connection);
+    mailbox<close_result> closed;
+    s.remove({0, 1}, close_code::normal, {}, [&](close_result r) { closed.put(r); });
+    CHECK(closed.take() == close_result::no_such_connection);
+    CHECK(s.shutdown().connections == 0);
+    CHECK_FALSE(supervisor_of(s));
+    CHECK_THROWS_AS(static_cast<void>(system_of(s)), std::logic_error);
+    s.start(on_a_free_port());
+    CHECK(supervisor_of(s));
+    CHECK_THROWS_AS(s.start(on_a_free_port()), std::logic_error);
+  }
+
+  TEST_CASE(
+      "opened, message, closed: the handlers see a connection's life, and its handle outlives it") {
+    mailbox<connection> opened;
+    mailbox<std::string> said;
+    mailbox<close_info> closed;
+    auto options = on_a_free_port();
+    options.on_upgrade = [](const upgrade_request& r) -> admission {
+      CHECK(r.path == "/ws");
+      CHECK(r.query == "name=ann");
+      return admit{std::string{r.header("x-USER")}};
+    };
+    options.on_open = [&](const connection& c) { opened.put(c); };
+    options.on_message = [&](const connection&, const message& m) {
+      said.put(std::string{m.view()});
+    };
+    options.on_close = [&](const connection&, const close_info& why) { closed.put(why); };
+    server s{options};
+
+    auto client = connect(s, "/ws?name=ann", "X-User: ann\r\n");
+    const auto handle = opened.take();
+    CHECK(handle.user() == "ann");
+    CHECK(s.connection_count() == 1);
+    client.send(test::text_frame("hello"));
+    CHECK(said.take() == "hello");
+    CHECK(handle.send_reported(message::text("hi")).get() == send_result::written);
+    CHECK(next_text(client) == "hi");
+    client.send(test::close_frame(4001, "so long"));
+    CHECK(closed.take() == close_info{close_code{4001}, "so long", initiator::peer, true});
+    CHECK(handle.send_reported(message::text("late")).get() == send_result::closed);
+    CHECK(eventually([&] { return s.connection_count() == 0; }));
+  }
+
+  TEST_CASE("broadcast, send to a user, send to one, close a user") {
+    mailbox<connection> opened;
+    auto options = on_a_free_port();
+    options.on_upgrade = [](const upgrade_request& r) -> admission {
+      return admit{std::string{r.query}};
+    };
+    options.on_open = [&](const connection& c) { opened.put(c); };
+    server s{options};
+    auto ann = connect(s, "/ws?ann");
+    const auto ann_id = opened.take().id();
+    auto bob = connect(s, "/ws?bob");
+    const auto bob_id = opened.take().id();
+
+    mailbox<broadcast_summary> summary;
+    const auto put = [&](const broadcast_summary& b) { summary.put(b); };
+    s.broadcast(message::text("all"), {}, put);
+    CHECK(summary.take().count(send_result::written) == 2);
+    s.broadcast(message::text("not bob"), {bob_id}, put);
+    CHECK(summary.take().addressed() == 1);
+    s.send_to_user("bob", message::text("bob"), put);
+    CHECK(summary.take().count(send_result::written) == 1);
+    s.send_to_user("eve", message::text("eve"), put);
+    CHECK(summary.take().count(send_result::no_such_connection) == 1);
+    s.send(ann_id, message::text("ann"));
+    CHECK(next_text(ann) == "all");
+    CHECK(next_text(ann) == "not bob");
+    CHECK(next_text(ann) == "ann");
+    CHECK(next_text(bob) == "all");
+    CHECK(next_text(bob) == "bob");
+
+    mailbox<std::size_t> closes;
+    s.close_user("bob", close_code{4002}, "out", [&](std::size_t n) { closes.put(n); });
+    CHECK(closes.take() == 1);
+    CHECK(bob.receive_frame()->close_code() == 4002);
+  }
+
+  TEST_CASE(
+      "an admission hook refuses with a status and a reason; one that throws refuses with 500") {
+    auto options = on_a_free_port();
+    options.on_upgrade = [](const upgrade_request& r) -> admission {
+      if (r.query == "throw") throw std::runtime_error{"broken"};
+      return refuse{401, "who are you?"};
+    };
+    const server s{options};
+    raw_client client{s.address()};
+    client.send(raw_client::upgrade_request("/ws"));
+    const auto reply = client.receive_reply();
+    CHECK(reply.status == 401);
+    CHECK(reply.body == "{\"error\":\"who are you?\"}\n");
+    raw_client other{s.address()};
+    other.send(raw_client::upgrade_request("/ws?throw"));
+    CHECK(other.receive_reply().status == 500);
+    CHECK(s.connection_count() == 0);
+  }
+
+  TEST_CASE("plain HTTP on the public listener: health, 426, 404, 405") {
+    const server s{on_a_free_port()};
+    const auto health = test::get(s.address(), "/health");
+    CHECK(health.status == 200);
+    CHECK(health.body.at("status") == "ok");
+    CHECK(test::request(s.address(), "HEAD", "/health").status == 200);
+    const auto upgrade = test::get(s.address(), "/ws");
+    CHECK(upgrade.status == 426);
+    CHECK(upgrade.has("\r\nUpgrade: websocket\r\n"));
+    CHECK(test::get(s.address(), "/debug/tree").status == 404);
+    const auto wrong = test::post(s.address(), "/health", "{}");
+    CHECK(wrong.status == 405);
+    CHECK(wrong.has("\r\nAllow: GET, HEAD\r\n"));
+    raw_client client{s.address()};
+    client.send(raw_client::upgrade_request("/elsewhere"));
+    CHECK(client.receive_reply().status == 404);
+  }
+
+  TEST_CASE("shutdown: 1001 with a reason to everyone, what is queued first; a second caller gets "
+            "the same summary") {
+    server s{on_a_free_port()};
+    auto client = connect(s);
+    REQUIRE(eventually([&] { return s.connection_count() == 1; }));
+    auto summary = std::async(std::launch::async,
+                              [&] { return s.shutdown(10s, close_code::going_away, "bye"); });
+    const auto close = client.receive_frame();
+    REQUIRE(close);
+    CHECK(close->close_code() == 1001);
+    CHECK(close->close_reason() == "bye");
+    client.send(test::close_frame(1001));
+    const auto first = summary.get();
+    CHECK(first.connections == 1);
+    CHECK(first.closed == 1);
+    CHECK(first.aborted == 0);
+    CHECK(s.shutdown().connections == 1);
+    CHECK_THROWS_AS(raw_client{s.address()}, std::runtime_error);
+
+    CHECK_FALSE(s.broadcast(message::text("late")));
+    mailbox<send_result> sent;
+    s.send({0, 1}, message::text("late"), [&](send_result r) { sent.put(r); });
+    CHECK(sent.take() != send_result::written);
+  }
+
+  TEST_CASE("shutdown aborts at its deadline who does not answer") {
+    server s{on_a_free_port()};
+    const auto client = connect(s);
+    REQUIRE(eventually([&] { return s.connection_count() == 1; }));
+    const auto summary = s.shutdown(50ms);
+    CHECK(summary.connections == 1);
+    CHECK(summary.aborted == 1);
+  }
+
+  TEST_CASE(
+      "shutdown from a handler is a std::logic_error, not a deadlock; a wrong code is refused") {
+    server s;
+    mailbox<bool> threw;
+    auto options = on_a_free_port();
+    options.on_message = [&](const connection&, const message&) {
+      try {
+        s.shutdown();
+        threw.put(false);
+      } catch (const std::logic_error&) {
+        threw.put(true);
+      }
+    };
+    s.start(options);
+    auto client = connect(s);
+    client.send(test::text_frame("stop"));
+    CHECK(threw.take());
+    CHECK_THROWS_AS(s.shutdown(1s, close_code::no_status), std::invalid_argument);
+    CHECK(test::get(s.address(), "/health").status == 200);
+  }
+
+  TEST_CASE("concurrent shutdowns, and broadcasts meanwhile, all come back") {
+    server s{on_a_free_port()};
+    const auto client = connect(s);
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) threads.emplace_back([&] { s.shutdown(50ms); });
+    for (int i = 0; i < 1000; ++i) s.broadcast(message::text("x"));
+    threads.clear();
+    CHECK_FALSE(s.broadcast(message::text("x")));
+  }
+}
+
+}  // namespace fairlead
