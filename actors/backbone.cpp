@@ -136,8 +136,7 @@ void backbone::take_tree(milliseconds timeout, std::function<void(tree_snapshot)
   collect_tree(impl_->env, timeout, std::move(report));
 }
 
-void backbone::take_connections(milliseconds timeout,
-                                std::function<void(server_snapshot)> report) {
+void backbone::take_connections(milliseconds timeout, std::function<void(server_snapshot)> report) {
   collect_connections(impl_->env, timeout, std::move(report));
 }
 

@@ -83,6 +83,7 @@ class connection_actor final : public pinned_actor {
   void guarded(const char* where, Function&&);
   void handler_threw(const char* where, std::string_view what);
   void log_state(protocol::connection_state now);
+  void log_refused_close(close_result);
   void refused(const protocol::chunk&, send_result);
   void adopt(caf::strong_actor_ptr companion);
   void record(const char* event, std::uint64_t detail = 0);

@@ -161,7 +161,22 @@ void connection_actor::refused(const protocol::chunk& what, send_result why) {
 void connection_actor::carry_out(protocol::answer_close& e) {
   if (last_close_) last_close_->result = e.result;
   record(to_string(e.result).data());
+  if (e.result != close_result::initiated) log_refused_close(e.result);
   if (answering_) answering_->settle(e.result);
+}
+
+/// A close that was attempted and not begun. One that is begun is the line of the state it leads to.
+void connection_actor::log_refused_close(close_result why) {
+  auto& log = env_.logger();
+  const auto level = protocol::severity_of(why);
+  if (!log.enabled(level) || !last_close_) return;
+  const auto id = to_string(core_->id);
+  log(level, "close.refused",
+      {{"id", id},
+       {"outcome", to_string(why)},
+       {"code", static_cast<std::uint64_t>(last_close_->code)},
+       {"reason", last_close_->reason},
+       {"initiator", to_string(last_close_->by)}});
 }
 
 void connection_actor::carry_out(protocol::report_closed& e) {
@@ -203,6 +218,8 @@ void connection_actor::on_exit() {
   }
   --here_.by_state[static_cast<std::size_t>(kind_of(state_))];
   close_timer_.reset();
+  // A user's actor outlives many connections: the mark that each leaves on it would hold that connection's memory.
+  for (const auto& companion : companions_) demonitor(caf::actor_cast<caf::actor>(companion));
   companions_.clear();
   link_.reset();
   core_.reset();  // it holds this actor

@@ -66,6 +66,7 @@ TEST_CASE("a code or reason that may not be sent is refused and changes nothing"
           close_result::invalid_code);
     CHECK(h.close(c.handle, close_code::normal, "\xff") == close_result::invalid_code);
   }
+  CHECK(h.log->count("close.refused", "outcome=invalid_code code=1006") == 2);
   CHECK(h.send(open.handle, "still open") == send_result::written);
   young.link->upgrade();
   h.run();
@@ -327,6 +328,8 @@ TEST_CASE("a send after the close is a race, not a warning; an unknown id is one
   auto c = h.closing();
   h.send(c.handle, "late");
   CHECK(h.log->count("send.refused", "outcome=closing") == 1);
+  h.close(c.handle);
+  CHECK(h.log->count("close.refused", "outcome=already_closing code=1000") == 1);
   CHECK_FALSE(h.log->has(severity::warning));
   h.remove({0, 4711});
   CHECK(h.log->has(severity::warning));

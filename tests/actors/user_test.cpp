@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include "actors/caf.hpp"
+#include "actors/connection_core.hpp"
 #include "tests/actors/harness.hpp"
 #include "tests/actors/scribe.hpp"
 
@@ -149,6 +151,23 @@ TEST_CASE("who comes back at the moment the linger passes finds an actor, whiche
     h.run();
     CHECK(book.lines[user].back() == "received hi");
   }
+}
+
+TEST_CASE("a user's actor keeps nothing of the connections that it has seen off") {
+  scribe_book book;
+  harness h{[&](auto& o) { o.per_user = book.per_user(); }};
+  h.open("ada");
+  caf::weak_actor_ptr gone;
+  {
+    auto c = h.open("ada");
+    gone = caf::actor_cast<caf::weak_actor_ptr>(c.handle.core()->actor);
+    c.link->fails();
+    h.run();
+    h.clients.clear();
+    h.opened.clear();
+  }
+  CHECK(gone->strong_refs == 0);
+  CHECK(gone->weak_refs == 1);  // this one: an actor's memory is kept until the last of them goes
 }
 
 TEST_CASE("a stale linger does not take the actor from a connection that came and went again") {
