@@ -168,9 +168,8 @@ class harness {
   std::size_t close_user(std::string user, close_code code = close_code::normal) {
     return answer<std::size_t>([&](auto done) { backbone->close_user(user, code, {}, done); });
   }
-  actors::connections_snapshot connections() {
-    return answer<actors::connections_snapshot>(
-        [&](auto done) { backbone->take_connections(1s, done); });
+  server_snapshot connections() {
+    return answer<server_snapshot>([&](auto done) { backbone->take_connections(1s, done); });
   }
   actors::tree_snapshot tree() {
     return answer<actors::tree_snapshot>([&](auto done) { backbone->take_tree(1s, done); });

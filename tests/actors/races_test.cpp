@@ -175,7 +175,7 @@ class game {
   answers<close_result> closes_;
   answers<std::size_t> counts_;
   answers<broadcast_summary> summaries_;
-  answers<actors::connections_snapshot> snapshots_;
+  answers<server_snapshot> snapshots_;
 
  public:
   static constexpr auto close_timeout = h_close_timeout;

@@ -177,7 +177,7 @@ TEST_CASE("a loop that is stuck is listed as such at the deadline, and its neigh
   harness h{2};
   auto quick = h.open({}, 0);
   h.open({}, 1);
-  answers<actors::connections_snapshot> got;
+  answers<server_snapshot> got;
   h.backbone->take_connections(200ms, got.next());
   for (int i = 0; i < 3; ++i) {
     h.side->run();
@@ -198,7 +198,7 @@ TEST_CASE("a loop that is stuck is listed as such at the deadline, and its neigh
 TEST_CASE("connections that do not answer in time are listed; those that ended meanwhile are not") {
   harness h{2};
   auto gone = h.open({}, 0), stuck = h.open({}, 1), quick = h.open({}, 0);
-  answers<actors::connections_snapshot> got;
+  answers<server_snapshot> got;
   h.backbone->take_connections(200ms, got.next());
   h.side->run();
   for (auto& l : h.loops) l->run();

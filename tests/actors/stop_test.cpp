@@ -209,7 +209,7 @@ TEST_CASE("when a stop is done the loops may stop: nothing that matters is left 
               o.per_connection = book.per_connection();
             }};
   for (std::size_t i = 0; i < 6; ++i) h.open("user" + std::to_string(i), i % 3);
-  answers<actors::connections_snapshot> asked;
+  answers<server_snapshot> asked;
   h.backbone->take_connections(60s, asked.next());
   bool done = false;
   h.backbone->stop(1s, close_code::going_away, {}, [&](shutdown_summary) {

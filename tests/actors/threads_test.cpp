@@ -114,7 +114,7 @@ struct world {
       case 4: backbone->broadcast(text, {c.handle.id()}); break;
       case 5: backbone->send_to_user("user1", text, book.next<broadcast_summary>()); break;
       case 6: backbone->send(c.handle.id(), text, book.next<send_result>()); break;
-      case 7: backbone->take_connections(1ms, book.next<actors::connections_snapshot>()); break;
+      case 7: backbone->take_connections(1ms, book.next<server_snapshot>()); break;
       case 8: c.handle.send(text); break;
       default: c.handle.send(text, book.next<send_result>()); break;
       }
