@@ -54,6 +54,7 @@ struct receipt {
   std::weak_ptr<const char[]> bytes;  ///< whether any queue still holds them
   std::atomic<unsigned> answers{0};   ///< counted last: what is below is complete then
   std::atomic<std::uint64_t> written{0}, addressed{0};
+  std::atomic<send_result> met{send_result::written};  ///< of a send to one connection
 
   void settle(std::uint64_t how_many_written, std::uint64_t of) {
     written += how_many_written;

@@ -26,6 +26,7 @@ void race_round::connect() {
 void race_round::send_one(const send_key& k, std::size_t line) {
   auto what = book_.note(k);
   auto settle = [self = shared_from_this(), &r = book_.at(k)](send_result how) {
+    r.met = how;
     r.settle(how == send_result::written ? 1 : 0, 1);
   };
   if (k.by == route::id) return server_->send(handles_[line].id(), std::move(what), settle);
@@ -243,6 +244,10 @@ void race_round::compare_end(std::size_t line) {
   const auto& p = peers_[line];
   if (server_.times_ended(handle) != 1) complain(line, "on_close was not called once");
   const auto end = server_.end_of(handle);
+  for (const auto by : {route::handle, route::id, route::farewell})
+    for (std::size_t n = 0; n < sends; ++n)
+      if (end.code == close_code::abnormal && book_.at({by, line, n}).met == send_result::closing)
+        complain(line, "a send met closing, but there never was a Close");
   if (!p.reads_all()) return;
   if (!end.clean) complain(line, "not clean, though both sides sent a Close: " + end.reason);
   const auto told = static_cast<unsigned>(end.code);
