@@ -28,6 +28,9 @@ message kilobyte(std::size_t n) {
   text.resize(1024, '.');
   return message::text(text);
 }
+std::uint64_t overflows_of(const connection_snapshot& s) {
+  return s.counts.outcomes[static_cast<std::size_t>(send_result::overflow)];
+}
 std::size_t number_of(const frame& f) { return std::stoul(f.payload); }
 
 /// A sanitizer's allocator keeps what was freed.
@@ -59,7 +62,7 @@ TEST_SUITE("wire/slow_reader") {
     CHECK(stuck.state == connection_state::open);
     CHECK(stuck.queued_bytes > queue_limit / 2);
     CHECK(stuck.wire_bytes <= queue_limit);
-    CHECK(stuck.counts.outcomes[static_cast<std::size_t>(send_result::overflow)] > sends / 4);
+    CHECK(overflows_of(stuck) > sends / 4);
     check_memory(before);
 
     const auto overflowed = [&](std::size_t i) {
@@ -98,7 +101,7 @@ TEST_SUITE("wire/slow_reader") {
     check_memory(before);
     const auto stuck = server.snapshot_of(slow.handle);
     CHECK(stuck.queued_bytes <= queue_limit);
-    CHECK(stuck.counts.outcomes[static_cast<std::size_t>(send_result::overflow)] > 0);
+    CHECK(overflows_of(stuck) > 0);
     mailbox<broadcast_summary> done;
     // Larger than what may be left of the queue.
     server->broadcast(message::text(std::string(queue_limit / 2, 'x')), {},
@@ -108,10 +111,7 @@ TEST_SUITE("wire/slow_reader") {
     CHECK(summary.count(send_result::overflow) == 1);
 
     std::size_t last = 0, received = 0;
-    const auto queued_and_written =
-        broadcasts + 1 -
-        server.snapshot_of(slow.handle)
-            .counts.outcomes[static_cast<std::size_t>(send_result::overflow)];
+    const auto queued_and_written = broadcasts + 1 - overflows_of(server.snapshot_of(slow.handle));
     for (; received < queued_and_written; ++received) {
       const auto n = number_of(*slow.client.receive_frame());
       REQUIRE((received == 0 || n > last));
