@@ -7,7 +7,6 @@
 namespace fairlead::service {
 namespace {
 
-using protocol::close_attempt;
 using protocol::closed_record;
 using protocol::connection_snapshot;
 using protocol::connection_state;
@@ -104,6 +103,20 @@ std::string explain(const connection_snapshot& c) {
                        in_words(c.in_state), asked_in_words(c));
   }
   return "in an unknown state";
+}
+
+std::string explain(const recorded_event& e) {
+  const std::string_view name = e.name;
+  if (name == "overflow") return fmt::format("a queue limit was met; {} refused so far", e.detail);
+  if (name == "overflow_over") return fmt::format("there is room again; {} were refused", e.detail);
+  if (name == "too_large") return fmt::format("a send of {} was refused", bytes_in_words(e.detail));
+  if (name == "handler_threw") return "a handler of ours threw; see the log";
+  if (e.detail == 0) return {};
+  const auto code = static_cast<close_code>(e.detail);
+  if (name == "peer_closed" || name == "closing" || name == "closed" || name == "failed") {
+    return fmt::format("{} ({})", e.detail, meaning(code));
+  }
+  return {};
 }
 
 std::string explain(const closed_record& r) {

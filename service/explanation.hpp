@@ -15,6 +15,8 @@ namespace fairlead::service {
 
 /// Why the connection is in its state and what it waits for.
 [[nodiscard]] std::string explain(const protocol::connection_snapshot&);
+/// What the event's number means, which depends on its name; empty where it has none.
+[[nodiscard]] std::string explain(const recorded_event&);
 /// Why the connection ended.
 [[nodiscard]] std::string explain(const protocol::closed_record&);
 

@@ -139,8 +139,7 @@ void internal_api::connections(const net::http_request& request, net::respond re
   auto query = parse_connections_query(request.query);
   if (!query) return respond(bad_request(query.error()));
   options_.backbone->take_connections(
-      options_.snapshot_timeout,
-      [respond, query = std::move(*query)](server_snapshot all) {
+      options_.snapshot_timeout, [respond, query = std::move(*query)](server_snapshot all) {
         const auto at = now();
         const auto page = choose(std::move(all.connections), query, at);
         respond(json_answer(page_json(page, all, at)));

@@ -72,14 +72,14 @@ json::value last_close_json(const connection_snapshot& c) {
   return out;
 }
 
-/// What an event's number means depends on its name; a code, a count or an outcome's number.
 json::array events_json(const connection_snapshot& c) {
   json::array out;
   for (const auto& e : c.events) {
     out.push_back(json::object{{"at", time(c.began + e.at)},
                                {"at_ms", e.at.count()},
                                {"event", view(e.name)},
-                               {"detail", e.detail}});
+                               {"detail", e.detail},
+                               {"about", text_or_null(explain(e))}});
   }
   return out;
 }
@@ -137,8 +137,7 @@ json::object row_json(const connection_snapshot& c, wall_time now) {
   return out;
 }
 
-json::object page_json(const connections_page& page, const server_snapshot& all,
-                       wall_time now) {
+json::object page_json(const connections_page& page, const server_snapshot& all, wall_time now) {
   json::array rows, unanswered, loops;
   for (const auto& c : page.rows) rows.push_back(row_json(c, now));
   for (const auto id : all.unanswered) unanswered.push_back(view(to_string(id)));

@@ -30,8 +30,8 @@ namespace fairlead::service {
 [[nodiscard]] boost::json::object row_json(const protocol::connection_snapshot&,
                                            protocol::wall_time now);
 /// All of /debug/connections.
-[[nodiscard]] boost::json::object
-page_json(const connections_page&, const server_snapshot&, protocol::wall_time now);
+[[nodiscard]] boost::json::object page_json(const connections_page&, const server_snapshot&,
+                                            protocol::wall_time now);
 /// All of /debug/connections/<id>.
 [[nodiscard]] boost::json::object connection_json(const protocol::connection_snapshot&,
                                                   protocol::wall_time now);

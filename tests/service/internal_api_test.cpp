@@ -243,7 +243,7 @@ TEST_SUITE("service/internal_api") {
     for (int round = 0; round < 5; ++round) {
       fixture f;
       for (int i = 0; i < 4; ++i) f.join("ann");
-      std::jthread curious{[&f, api = f.api()](const std::stop_token& stop) {
+      std::jthread curious{[api = f.api()](const std::stop_token& stop) {
         const char* targets[] = {"/debug/tree", "/debug/connections", "/debug/closed", "/health"};
         for (std::size_t i = 0; !stop.stop_requested(); ++i) {
           try {

@@ -66,7 +66,8 @@ TEST_SUITE("service/snapshot_json") {
     CHECK(object.at("events").as_array().size() == 2);
     CHECK(object.at("events").at(1) ==
           json::parse(R"({"at": "2025-12-31T23:59:51.500Z", "at_ms": 1500,
-                                                      "event": "overflow", "detail": 6})"));
+                                                      "event": "overflow", "detail": 6,
+                                                      "about": "a queue limit was met; 6 refused so far"})"));
     CHECK_NOTHROW(json::parse(json::serialize(object)));
   }
 
