@@ -19,6 +19,9 @@ class pinned_actor : public caf::event_based_actor {
   void enqueue(caf::mailbox_element_ptr, caf::execution_unit*) final;
   void launch(caf::execution_unit*, bool lazy, bool hide) final;
   resume_result resume(caf::execution_unit*, std::size_t max_messages) final;
+#if defined(__SANITIZE_THREAD__)
+  caf::invoke_message_result consume(caf::mailbox_element&) final;
+#endif
   /// As CAF's brokers: not for its scheduler to run.
   [[nodiscard]] subtype_t subtype() const final { return io_actor; }
 
