@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 /// Waits until `condition` holds, asking again and again; for what reports no event. False if it never does.
 template <class Condition>
 bool eventually(Condition&& condition) {
-  for (const auto end = std::chrono::steady_clock::now() + 10s;
+  for (const auto end = std::chrono::steady_clock::now() + 30s;
        std::chrono::steady_clock::now() < end;) {
     if (condition()) return true;
     std::this_thread::yield();
@@ -56,7 +56,7 @@ class diary {
       }
       return false;
     };
-    if (!changed_.wait_for(lock, 10s, look))
+    if (!changed_.wait_for(lock, 30s, look))
       throw std::runtime_error("waited in vain for '" + std::string(start) + "'");
     return found;
   }
@@ -154,14 +154,14 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
           done.set_value();
         }))
       throw std::runtime_error("the loop has stopped");
-    if (done.get_future().wait_for(10s) != std::future_status::ready)
+    if (done.get_future().wait_for(30s) != std::future_status::ready)
       throw std::runtime_error("the loop hangs");
   }
 
   /// The link of the `n`th upgrade.
   std::shared_ptr<line> line_of(std::size_t n) {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, 10s, [&] { return lines_.size() > n; }))
+    if (!changed_.wait_for(lock, 30s, [&] { return lines_.size() > n; }))
       throw std::runtime_error("no upgrade came");
     return lines_[n];
   }

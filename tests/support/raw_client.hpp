@@ -88,7 +88,7 @@ struct http_reply {
 
 class raw_client {
  public:
-  static constexpr std::chrono::seconds patience{10};
+  static constexpr std::chrono::seconds patience{30};
 
   explicit raw_client(const std::string& address, int receive_buffer = 0) {
     const auto colon = address.rfind(':');
