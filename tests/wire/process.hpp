@@ -27,9 +27,9 @@ inline constexpr bool sanitized = false;
 inline constexpr bool sanitized = false;
 #endif
 
-/// So many rounds, or a tenth where a sanitizer makes each of them ten times as long.
+/// So many rounds, or a quarter where a sanitizer makes each of them many times as long.
 constexpr std::size_t rounds(std::size_t n) {
-  return sanitized ? std::max<std::size_t>(1, n / 10) : n;
+  return sanitized ? std::max<std::size_t>(1, n / 4) : n;
 }
 
 inline std::size_t open_descriptors() {
