@@ -8,8 +8,7 @@ namespace fairlead::net {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-/// A TCP socket that knows its executor's type: handlers are smaller and cheaper than with the type-erased one.
-using tcp_socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
+/// It knows its executor's type: handlers are smaller and cheaper than with the type-erased one.
 using tcp_acceptor = asio::basic_socket_acceptor<asio::ip::tcp, asio::io_context::executor_type>;
 
 }  // namespace fairlead::net

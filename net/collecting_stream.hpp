@@ -55,7 +55,7 @@ class collecting_stream {
     return asio::async_initiate<Handler, void(error_code, std::size_t)>(
         [this](auto&& done, const Buffers& into) {
           if (already_read_.empty())
-            return socket_.async_read_some(first_of(into), std::forward<decltype(done)>(done));
+            return socket_.async_read_some(into, std::forward<decltype(done)>(done));
           const std::size_t size = asio::buffer_copy(into, asio::buffer(already_read_));
           already_read_.erase(0, size);
           if (already_read_.empty()) std::string().swap(already_read_);
@@ -115,18 +115,6 @@ class collecting_stream {
     }
   };
 
-  /// One buffer is read by recv, several by recvmsg, which costs more. Beast's read buffer comes in two pieces, the
-  /// second of which is nearly always empty.
-  template <class Buffers>
-  [[nodiscard]] static asio::mutable_buffer first_of(const Buffers& buffers) {
-    const auto end = asio::buffer_sequence_end(buffers);
-    for (auto i = asio::buffer_sequence_begin(buffers); i != end; ++i) {
-      const asio::mutable_buffer one = *i;
-      if (one.size() > 0) return one;
-    }
-    return {};
-  }
-
   Socket socket_;
   std::string already_read_;
   raw_sink& sink_;
@@ -147,8 +135,7 @@ void async_teardown(boost::beast::role_type, collecting_stream<Socket>& stream, 
 /// For time-outs of Beast's own, which are off.
 template <class Socket>
 void beast_close_socket(collecting_stream<Socket>& stream) {
-  error_code ignored;
-  stream.socket().close(ignored);
+  stream.socket().lowest_layer().close();
 }
 
 }  // namespace fairlead::net

@@ -29,12 +29,11 @@ class gate : public std::enable_shared_from_this<gate> {
   void drop() noexcept;
 
  private:
-  void on_accept(const error_code&, tcp_socket);
-  void admit(tcp_socket);
-  void pause(const error_code&);
+  void on_waiting();
+  void admit(int descriptor, const asio::ip::tcp::endpoint& peer);
+  void pause(int error);
 
   std::optional<tcp_acceptor> acceptor_;
-  asio::ip::tcp::endpoint peer_;
   options options_;
   protocol::timer retry_;
   bool pausing_ = false;

@@ -3,7 +3,9 @@
 #include <atomic>
 #include <chrono>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <boost/asio/write.hpp>
@@ -140,7 +142,6 @@ void http_session::read() {
 }
 
 void http_session::on_read(const error_code& ec, std::size_t n) {
-  group()->home().begin_turn();
   if (ec) return end();  // without a whole request there is nobody to answer
   buffer_.commit(n);
   parse();
@@ -173,8 +174,9 @@ void http_session::on_head() {
   if (boost::beast::iequals(head[http::field::expect], "100-continue")) {
     error_code
         ignored;  // a client that does not get it sends the body all the same (RFC 7231 5.1.1)
-    socket_->non_blocking(true, ignored);
-    socket_->write_some(asio::buffer("HTTP/1.1 100 Continue\r\n\r\n", 25), ignored);
+    constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    const asio::const_buffer all(go_on.data(), go_on.size());
+    socket_->write_some(std::span(&all, 1), ignored);
   }
   parse();
 }
@@ -249,8 +251,7 @@ void http_session::refuse(http_response response, std::string_view event) {
   const auto peer = to_string(peer_);
   group()->write_log(severity::debug, event,
                      {{"peer", peer}, {"status", std::uint64_t{response.status}}});
-  error_code ignored;
-  socket_->cancel(ignored);
+  socket_->cancel();
   write(response, false);
 }
 
@@ -266,7 +267,6 @@ void http_session::write(const http_response& response, bool keep_alive) {
 }
 
 void http_session::on_written(const error_code& ec, bool keep_alive) {
-  group()->home().begin_turn();
   if (ec) return end();
   if (keep_alive) return next_request();
   const auto home = group();

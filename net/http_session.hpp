@@ -5,6 +5,7 @@
 #include "net/asio.hpp"
 #include "net/http.hpp"
 #include "net/socket_group.hpp"
+#include "net/tcp_socket.hpp"
 
 namespace fairlead::net {
 

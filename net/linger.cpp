@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <optional>
+#include <span>
 
 #include <boost/asio/buffer.hpp>
 
@@ -21,8 +22,7 @@ class lingering final : public socket_owner, public std::enable_shared_from_this
   void start(const std::shared_ptr<socket_group>& group) {
     join(group);
     error_code failed;
-    socket_->shutdown(tcp_socket::shutdown_send, failed);
-    if (!failed) socket_->non_blocking(true, failed);
+    socket_->shutdown_send(failed);
     if (failed) return finish();
     auto& loop = group->home();
     loop.schedule(deadline_, loop.now() + std::min(longest, group->limits().close_timeout));
@@ -37,12 +37,9 @@ class lingering final : public socket_owner, public std::enable_shared_from_this
     std::array<char, 16 * 1024> ignored;
     for (int reads = 0; reads < reads_per_turn && !failed; ++reads)
       socket_->read_some(asio::buffer(ignored), failed);
-    if (failed && failed != asio::error::would_block && failed != asio::error::interrupted)
-      return finish();
-    socket_->async_wait(tcp_socket::wait_read, [self = shared_from_this()](const error_code& ec) {
-      if (!self->socket_) return;
-      self->group()->home().begin_turn();
-      ec ? self->finish() : self->discard();
+    if (failed && failed != asio::error::would_block) return finish();
+    socket_->async_wait_readable([self = shared_from_this()](const error_code& ec) {
+      if (self->socket_) ec ? self->finish() : self->discard();
     });
   }
 
@@ -64,9 +61,9 @@ void linger(tcp_socket socket, const std::shared_ptr<socket_group>& group) {
 
 void respond_and_linger(tcp_socket socket, const std::shared_ptr<socket_group>& group,
                         std::string_view response) {
-  error_code failed;
-  socket.non_blocking(true, failed);
-  if (!failed) socket.write_some(asio::buffer(response), failed);  // fits: the socket is new
+  error_code ignored;
+  const asio::const_buffer all(response.data(), response.size());
+  socket.write_some(std::span(&all, 1), ignored);  // fits: the socket is new
   linger(std::move(socket), group);
 }
 

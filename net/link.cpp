@@ -47,7 +47,6 @@ template <class Socket>
 template <class Body>
 void basic_link<Socket>::turn(Body&& body) {
   if (phase_ == phase::ended) return;
-  group()->home().begin_turn();
   try {
     body();
   } catch (const std::exception& e) {
@@ -205,14 +204,14 @@ protocol::progress basic_link<Socket>::write_out() {
     if (!alive()) break;  // a receipt ended it
     if (failed == asio::error::would_block || (!failed && written < offered))
       wait_for_room();
-    else if (failed && failed != asio::error::interrupted)
+    else if (failed)
       break_off(failed);
   }
   if (alive() && wire_.empty()) on_drained();
   return made;
 }
 
-/// One gathered write. Asio sets MSG_NOSIGNAL: a peer that is gone is an error code, not a signal.
+/// One gathered write.
 template <class Socket>
 std::size_t basic_link<Socket>::write_some(std::size_t& offered, error_code& failed) {
   auto& room = group()->gather_room();
@@ -221,22 +220,21 @@ std::size_t basic_link<Socket>::write_some(std::size_t& offered, error_code& fai
     room.buffers[i] = asio::const_buffer(room.views[i].data(), room.views[i].size());
     offered += room.views[i].size();
   }
-  if (count == 1) return socket().write_some(room.buffers[0], failed);
   return socket().write_some(std::span(room.buffers.data(), count), failed);
 }
 
 template <class Socket>
 void basic_link<Socket>::wait_for_room() {
   waiting_ = true;
-  socket().lowest_layer().async_wait(tcp_socket::wait_write,
-                                     [self = this->shared_from_this()](const error_code& ec) {
-                                       self->turn([&] {
-                                         self->waiting_ = false;
-                                         if (ec) return self->break_off(ec);
-                                         self->report(self->write_out());
-                                         self->finish();
-                                       });
-                                     });
+  socket().lowest_layer().async_wait_writable(
+      [self = this->shared_from_this()](const error_code& ec) {
+        self->turn([&] {
+          self->waiting_ = false;
+          if (ec) return self->break_off(ec);
+          self->report(self->write_out());
+          self->finish();
+        });
+      });
 }
 
 template <class Socket>
@@ -324,8 +322,7 @@ void basic_link<Socket>::abort() {
   if (phase_ == phase::ended) return;
   const auto self = this->shared_from_this();
   // A reset: what the peer does not take shall not stay in the kernel.
-  error_code ignored;
-  socket().lowest_layer().set_option(asio::socket_base::linger(true, 0), ignored);
+  socket().lowest_layer().reset_on_close();
   // The observer may be what called: it is destroyed a turn later.
   asio::post(stream_->get_executor(), [last = std::move(observer_)] {});
   end();
@@ -347,8 +344,7 @@ void basic_link<Socket>::drop() noexcept {
 template <class Socket>
 void basic_link<Socket>::end() noexcept {
   phase_ = phase::ended;
-  error_code ignored;
-  socket().lowest_layer().close(ignored);
+  socket().lowest_layer().close();
   wire_.abandon();
   held_.reset();
   inbound_.clear();

@@ -3,8 +3,8 @@
 #include <memory>
 #include <string_view>
 
-#include "net/asio.hpp"
 #include "net/socket_group.hpp"
+#include "net/tcp_socket.hpp"
 #include "protocol/ports.hpp"
 
 namespace fairlead::net {

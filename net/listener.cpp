@@ -37,6 +37,7 @@ tcp_acceptor listen_on(loop& on, const tcp::endpoint& at) {
   acceptor.set_option(tcp::acceptor::reuse_address(true));
   acceptor.set_option(reuse_port(true));
   acceptor.set_option(tcp::no_delay(true));  // inherited by what is accepted
+  acceptor.non_blocking(true);
   acceptor.bind(at);
   acceptor.listen(backlog);
   return acceptor;

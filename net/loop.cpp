@@ -15,6 +15,7 @@
 #include <signal.h>
 
 #include "net/door.hpp"
+#include "net/poller.hpp"
 
 namespace fairlead::net {
 namespace {
@@ -28,7 +29,8 @@ struct engine {
         logger(std::move(sink)),
         context(std::in_place, 1),
         alarm(std::in_place, *context),
-        wheel(steady_clock::now()) {}
+        wheel(steady_clock::now()),
+        sockets(std::in_place, *context, [this] { time_is_fresh = false; }) {}
 
   void run() noexcept;
   void run_task(const protocol::event_loop::task&) noexcept;
@@ -45,6 +47,7 @@ struct engine {
   protocol::time_point alarm_at = protocol::time_point::max();
   protocol::time_point time;
   bool time_is_fresh = false;
+  std::optional<poller> sockets;
 };
 
 thread_local engine* current = nullptr;
@@ -131,6 +134,7 @@ class loop_thread final : public loop {
       pthread_setname_np(pthread_self(), ("fairlead-" + std::to_string(e->index)).c_str());
       e->run();
       // Handlers that are left die here, on the thread that their objects belong to.
+      e->sockets.reset();
       e->alarm.reset();
       e->context.reset();
       current = nullptr;
@@ -184,6 +188,7 @@ class loop_thread final : public loop {
 
   std::size_t index() const noexcept override { return engine_->index; }
   boost::asio::io_context& context() noexcept override { return *engine_->context; }
+  poller& sockets() noexcept override { return *engine_->sockets; }
   void begin_turn() noexcept override { engine_->time_is_fresh = false; }
 
  private:

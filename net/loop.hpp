@@ -13,6 +13,8 @@ class io_context;
 
 namespace fairlead::net {
 
+class poller;
+
 /// An event loop: one thread, one io_context, one timer wheel. Held by shared_ptr because `post` is safe for ever: a
 /// handle kept after the server is gone still posts to it, and is told false.
 class loop : public protocol::event_loop {
@@ -26,8 +28,10 @@ class loop : public protocol::event_loop {
   [[nodiscard]] virtual std::size_t index() const noexcept = 0;
   /// Gone once `stop` has returned.
   [[nodiscard]] virtual boost::asio::io_context& context() noexcept = 0;
-  /// A new turn: `now` reads the clock when it is next asked. Called first by every handler that the io_context runs
-  /// and that is not a posted task. Loop's thread only.
+  /// What the loop's sockets live on. Gone with the context.
+  [[nodiscard]] virtual poller& sockets() noexcept = 0;
+  /// A new turn: `now` reads the clock when it is next asked. Called first by what wakes the io_context and is neither
+  /// a posted task nor a socket of `sockets`. Loop's thread only.
   virtual void begin_turn() noexcept = 0;
 };
 
