@@ -170,6 +170,30 @@ TEST_CASE("sends from inside handlers and callbacks go their way") {
   CHECK(c.texts() == std::vector<std::string>{"welcome", "echo", "and again"});
 }
 
+TEST_CASE("what a handler sends and closes keeps its order") {
+  answers<send_result> sent;
+  answers<close_result> closes;
+  harness h{[&](actors::backbone_options& o) {
+    o.on_message = [&](const connection& c, const message& m) {
+      c.send(message::text("1"), sent.next());
+      c.send(message::text("2"), sent.next());
+      if (m.view() == "throw") throw std::runtime_error{"no"};
+      c.close(close_code::normal, {}, closes.next());
+      c.send(message::text("3"), sent.next());
+    };
+  }};
+  auto c = h.open(), unlucky = h.open();
+  c.link->peer_sends("go");
+  h.run();
+  CHECK(c.texts() == std::vector<std::string>{"1", "2"});
+  CHECK(sent.list() == results{send_result::written, send_result::written, send_result::closing});
+  CHECK(closes.list() == std::vector{close_result::initiated});
+  unlucky.link->peer_sends("throw");
+  h.run();
+  CHECK(sent.once_each());
+  CHECK(ends_at_its_close(unlucky.link->sent));
+}
+
 // --- limits ---------------------------------------------------------------------------------------------------------
 
 TEST_CASE("too_large: a message over the limit is refused, one at the limit is not") {
