@@ -59,6 +59,11 @@ caf::invoke_message_result pinned_actor::consume(caf::mailbox_element& what) {
   note_taken(this);  // it may have come since the run began
   return caf::event_based_actor::consume(what);
 }
+
+bool pinned_actor::cleanup(caf::error&& why, caf::execution_unit* unit) {
+  note_taken(this);  // what is left in the mailbox is destroyed
+  return caf::event_based_actor::cleanup(std::move(why), unit);
+}
 #endif
 
 void pinned_actor::launch(caf::execution_unit*, bool lazy, bool hide) {

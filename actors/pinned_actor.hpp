@@ -21,6 +21,7 @@ class pinned_actor : public caf::event_based_actor {
   resume_result resume(caf::execution_unit*, std::size_t max_messages) final;
 #if defined(__SANITIZE_THREAD__)
   caf::invoke_message_result consume(caf::mailbox_element&) final;
+  bool cleanup(caf::error&&, caf::execution_unit*) final;
 #endif
   /// As CAF's brokers: not for its scheduler to run.
   [[nodiscard]] subtype_t subtype() const final { return io_actor; }
