@@ -158,8 +158,21 @@ void connection_actor::ask_close(close_code code, std::string reason, initiator 
                                  close_sink_ptr asked) {
   note_attempt(code, reason, by, close_result::already_closed);
   answering_ = std::move(asked);
-  apply(protocol::ask_close{code, std::move(reason), by});
+  if (transport_ends()) {
+    protocol::answer_close met{link_->broken() ? close_result::already_closed
+                                               : close_result::already_closing};
+    carry_out(met);
+  } else {
+    apply(protocol::ask_close{code, std::move(reason), by});
+  }
   answering_.reset();
+}
+
+/// The second gate again: the transport has answered the peer's Close, or it broke, and this actor has yet to hear of it.
+/// A Close of ours would not be written, so it must not be what is told of this connection's end.
+bool connection_actor::transport_ends() const {
+  const auto now = kind_of(state_);
+  return now <= connection_state::open && link_->sealed();
 }
 
 void connection_actor::note_attempt(close_code code, const std::string& reason, initiator by,

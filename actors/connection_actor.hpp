@@ -59,9 +59,10 @@ class connection_actor final : public pinned_actor {
   /// With what was refused at enqueue, which this actor never saw.
   [[nodiscard]] protocol::traffic counts() const;
 
-  /// Asks the machine to close; `asked` gets the answer.
   void note_attempt(close_code, const std::string& reason, initiator, close_result);
+  /// Asks the machine to close; `asked` gets the answer.
   void ask_close(close_code, std::string reason, initiator, close_sink_ptr asked = {});
+  [[nodiscard]] bool transport_ends() const;
   void end_overflow();
 
   /// Steps the machine and carries out what it asks, in order; a handler that throws adds a close.

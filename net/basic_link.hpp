@@ -40,6 +40,7 @@ class basic_link final : public protocol::link,
   void resume_reading() override;
   void pause_reading() override;
   [[nodiscard]] bool write(protocol::chunk&& what) override { return wire_.push(std::move(what)); }
+  [[nodiscard]] bool sealed() const noexcept override { return wire_.sealed(); }
   [[nodiscard]] bool broken() const noexcept override { return broken_; }
   void send_close(close_code, std::string_view reason) override;
   protocol::progress flush() override;

@@ -63,6 +63,8 @@ class link {
   virtual void abort() = 0;
   /// Bytes queued on the wire and not taken by the kernel.
   [[nodiscard]] virtual std::size_t queued_bytes() const noexcept = 0;
+  /// Whether nothing more can be queued: a Close frame, ours or the transport's answer to the peer's, was; or it broke.
+  [[nodiscard]] virtual bool sealed() const noexcept = 0;
   /// Whether `write` refuses because the socket broke, of which on_failed tells, and not because of a Close frame.
   [[nodiscard]] virtual bool broken() const noexcept = 0;
 };

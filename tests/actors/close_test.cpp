@@ -222,8 +222,7 @@ TEST_CASE("the peer closes: its code and reason are what is reported") {
   CHECK(ends_at_its_close(c.link->sent));
 }
 
-TEST_CASE(
-    "both sides close at once: one Close frame of ours, and the first to be heard of stands") {
+TEST_CASE("both sides close at once: one Close frame of ours, and the first on the wire stands") {
   SUBCASE("ours was first") {
     harness h;
     auto c = h.open();
@@ -259,9 +258,20 @@ TEST_CASE(
     h.run();
     c.link->closing_handshake_done();
     h.run();
-    CHECK(closes.list() == results{close_result::initiated});
-    CHECK(h.closed.size() == 1);
+    CHECK(closes.list() == results{close_result::already_closing});
+    CHECK(h.closed.at(0).second ==
+          close_info{close_code::going_away, "theirs", initiator::peer, true});
     CHECK(ends_at_its_close(c.link->sent));
+  }
+  SUBCASE("ours was in the mailbox when the socket broke") {
+    harness h;
+    auto c = h.open();
+    answers<close_result> closes;
+    c.handle.close(close_code::normal, "ours", closes.next());
+    c.link->fails();
+    h.run();
+    CHECK(closes.list() == results{close_result::already_closed});
+    CHECK(h.closed.at(0).second.by == initiator::transport);
   }
 }
 

@@ -25,6 +25,7 @@ class fake_link final : public protocol::link {
   void resume_reading() override { reading = true; }
   void pause_reading() override { reading = false; }
   [[nodiscard]] bool write(protocol::chunk&& c) override { return !ended_ && wire_.push(std::move(c)); }
+  [[nodiscard]] bool sealed() const noexcept override { return wire_.sealed(); }
   [[nodiscard]] bool broken() const noexcept override { return broken_; }
   void send_close(close_code code, std::string_view reason) override {
     if (!ended_) wire_.push_close(code, reason);
@@ -81,7 +82,6 @@ class fake_link final : public protocol::link {
     if (observer_ && (p.messages || p.bytes)) observer_->on_progress(p);
   }
   [[nodiscard]] bool has_observer() const noexcept { return observer_ != nullptr; }
-  [[nodiscard]] bool sealed() const noexcept { return wire_.sealed(); }
   /// A Close frame is out and nothing is behind it: a peer that keeps to the protocol would answer now.
   [[nodiscard]] bool waits_for_peer() const noexcept {
     return observer_ && upgraded_ && wire_.sealed() && wire_.empty();
