@@ -133,7 +133,7 @@ void connection_actor::apply(Event&& event) {
   if (kind_of(state_) != before) entered(before);
   for (auto i = first; i < effects.size(); ++i) {
     auto effect = std::move(effects[i]);
-    std::visit([this](auto& e) { carry_out(e); }, effect);
+    std::visit([this](auto& e) { this->carry_out(e); }, effect);
   }
 }
 

@@ -24,7 +24,9 @@ class fake_link final : public protocol::link {
   }
   void resume_reading() override { reading = true; }
   void pause_reading() override { reading = false; }
-  [[nodiscard]] bool write(protocol::chunk&& c) override { return !ended_ && wire_.push(std::move(c)); }
+  [[nodiscard]] bool write(protocol::chunk&& c) override {
+    return !ended_ && wire_.push(std::move(c));
+  }
   [[nodiscard]] bool sealed() const noexcept override { return wire_.sealed(); }
   [[nodiscard]] bool broken() const noexcept override { return broken_; }
   void send_close(close_code code, std::string_view reason) override {

@@ -27,9 +27,7 @@ class threaded_loop final : public protocol::event_loop {
     wake_.notify_one();
     return true;
   }
-  [[nodiscard]] bool inside() const noexcept override {
-    return std::this_thread::get_id() == id_;
-  }
+  [[nodiscard]] bool inside() const noexcept override { return std::this_thread::get_id() == id_; }
   [[nodiscard]] protocol::time_point now() const noexcept override { return clock::now(); }
   void schedule(protocol::timer& t, protocol::time_point when) override {
     wheel_.schedule(t, when);
