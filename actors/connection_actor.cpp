@@ -177,7 +177,8 @@ bool connection_actor::transport_ends() const {
 
 void connection_actor::note_attempt(close_code code, const std::string& reason, initiator by,
                                     close_result result) {
-  last_close_ = std::make_unique<protocol::close_attempt>(code, reason, by, result, age());
+  last_close_ = std::make_unique<protocol::close_attempt>(
+      protocol::close_attempt{code, reason, by, result, age()});
 }
 
 void connection_actor::on(const admitted& m) {
