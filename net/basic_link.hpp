@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -92,9 +91,9 @@ class basic_link final : public protocol::link,
   std::unique_ptr<protocol::link_observer> observer_;
   protocol::wire wire_;
   boost::beast::saved_handler held_;  // Beast's, waiting for room
-  std::size_t raw_bytes_ = 0;         // queued since the wire was last empty
   inbound_message inbound_;
-  std::array<char, 24> key_;
+  std::unique_ptr<const std::string> key_;  // until it is opened
+  std::uint32_t raw_bytes_ = 0;             // queued since the wire was last empty
   phase phase_ = phase::fresh;
   bool paused_ = true;
   bool reading_ = false;    // a read is under way

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,7 +46,9 @@ class collecting_stream {
 
   /// `already_read` came behind the upgrade request and is read first.
   collecting_stream(Socket socket, std::string_view already_read, raw_sink& sink)
-      : socket_(std::move(socket)), already_read_(already_read), sink_(sink) {}
+      : socket_(std::move(socket)), sink_(sink) {
+    if (!already_read.empty()) already_read_ = std::make_unique<std::string>(already_read);
+  }
 
   [[nodiscard]] executor_type get_executor() noexcept { return socket_.get_executor(); }
   [[nodiscard]] Socket& socket() noexcept { return socket_; }
@@ -54,11 +57,11 @@ class collecting_stream {
   auto async_read_some(const Buffers& buffers, Handler&& handler) {
     return asio::async_initiate<Handler, void(error_code, std::size_t)>(
         [this](auto&& done, const Buffers& into) {
-          if (already_read_.empty())
+          if (!already_read_)
             return socket_.async_read_some(into, std::forward<decltype(done)>(done));
-          const std::size_t size = asio::buffer_copy(into, asio::buffer(already_read_));
-          already_read_.erase(0, size);
-          if (already_read_.empty()) std::string().swap(already_read_);
+          const std::size_t size = asio::buffer_copy(into, asio::buffer(*already_read_));
+          already_read_->erase(0, size);
+          if (already_read_->empty()) already_read_.reset();
           asio::post(get_executor(), boost::beast::bind_front_handler(
                                          std::forward<decltype(done)>(done), error_code{}, size));
         },
@@ -116,7 +119,7 @@ class collecting_stream {
   };
 
   Socket socket_;
-  std::string already_read_;
+  std::unique_ptr<std::string> already_read_;
   raw_sink& sink_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,30 +17,30 @@ class inbound_message {
  public:
   /// Where to read next. `hint` is how much is expected.
   [[nodiscard]] std::span<char> room(std::size_t hint) {
-    if (size_ == 0 && long_.empty()) return short_;
-    long_.resize(size_ + std::clamp(hint, least_step, std::max(least_step, size_)));
-    return std::span(long_).subspan(size_);
+    if (!long_) return short_;
+    long_->resize(size_ + std::min(hint, std::max(least_step, size_)));
+    return std::span(*long_).subspan(size_);
   }
 
   /// So many bytes were read into `room`.
   void commit(std::size_t n, bool whole) {
-    if (long_.empty() && !whole && n > 0) long_.assign(short_.data(), n);
+    if (!long_ && !whole && n > 0) long_ = std::make_unique<std::string>(short_.data(), n);
     size_ += n;
   }
 
   [[nodiscard]] std::string_view view() const noexcept {
-    return {long_.empty() ? short_.data() : long_.data(), size_};
+    return {long_ ? long_->data() : short_.data(), size_};
   }
 
   void clear() noexcept {
     size_ = 0;
-    std::string().swap(long_);
+    long_.reset();
   }
 
  private:
   static constexpr std::size_t least_step = 4096;
-  std::array<char, 128> short_;
-  std::string long_;
+  std::array<char, 112> short_;
+  std::unique_ptr<std::string> long_;
   std::size_t size_ = 0;
 };
 

@@ -34,7 +34,7 @@ template <class Socket>
 basic_link<Socket>::basic_link(Socket socket, const std::shared_ptr<socket_group>& group,
                                std::string_view key, std::string_view already_read)
     : stream_(std::in_place, std::move(socket), already_read, static_cast<raw_sink&>(*this)) {
-  key.copy(key_.data(), key_.size());
+  key_ = std::make_unique<const std::string>(key);
   join(group);
 }
 
@@ -72,6 +72,7 @@ void basic_link<Socket>::open(std::unique_ptr<protocol::link_observer> observer)
                           self->turn([&] { self->on_accepted(ec); });
                         });
   wire_.handshake_done();  // the response stands in the wire
+  key_.reset();
 }
 
 /// What Beast looks at, and no more: the client's request was found good, and belongs to the HTTP session.
@@ -81,7 +82,7 @@ auto basic_link<Socket>::handshake_request() const -> http::request<http::empty_
   request.set(http::field::host, "-");
   request.set(http::field::connection, "upgrade");
   request.set(http::field::upgrade, "websocket");
-  request.set(http::field::sec_websocket_key, boost::beast::string_view(key_.data(), key_.size()));
+  request.set(http::field::sec_websocket_key, *key_);
   request.set(http::field::sec_websocket_version, "13");
   return request;
 }
@@ -270,7 +271,7 @@ void basic_link<Socket>::take_raw(std::string_view bytes) {
     return wire_.push_close(is_for_clients(*code) ? close_code::normal : close_code::protocol_error,
                             {});
   wire_.push_raw(bytes);
-  raw_bytes_ += bytes.size();
+  raw_bytes_ += static_cast<std::uint32_t>(bytes.size());
 }
 
 template <class Socket>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <system_error>
 #include <utility>
 
@@ -40,7 +41,7 @@ void watched::wait_readable() {
 }
 
 void watched::wait_writable() {
-  // Most sockets never wait for room: only those that ask hear of it. To ask again looks again.
+  // Only those that ask hear of it. To ask again looks again.
   control(poller_.set_.native_handle(), EPOLL_CTL_MOD, *this,
           EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
@@ -48,13 +49,17 @@ void watched::wait_writable() {
 void watched::on_events(std::uint32_t events) {
   if ((events & finished) != 0) ending_ = true;
   if ((events & (EPOLLIN | finished)) != 0) readable_ = true;
-  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0 && writer.get() && writer.get()->perform())
-    writer.get()->complete();
+  if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0 && writer.get()) writer.get()->run();
   run_reader();
 }
 
+void watched::abort_all() {
+  if (reader.get()) reader.get()->abort();
+  if (writer.get()) writer.get()->abort();
+}
+
 void watched::run_reader() {
-  if (!closed_ && readable_ && reader.get() && reader.get()->perform()) reader.get()->complete();
+  if (!closed_ && readable_ && reader.get()) reader.get()->run();
 }
 
 // --- all of them ----------------------------------------------------------------------------------------------------
@@ -74,9 +79,7 @@ std::unique_ptr<watched> poller::watch(int descriptor) {
 void poller::close(std::unique_ptr<watched> gone) noexcept {
   ::close(gone->descriptor_);
   gone->closed_ = true;
-  for (auto* slot : {&gone->reader, &gone->writer}) {
-    if (slot->get()) slot->get()->abort();
-  }
+  gone->abort_all();
   if (gone->queued_) std::erase(queued_, gone.get());
   if (in_turn_) dead_.push_back(std::move(gone));
 }

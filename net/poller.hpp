@@ -3,9 +3,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <memory>
+#include <new>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -22,16 +23,14 @@ class poller;
 class ready_op {
  public:
   virtual ~ready_op() = default;
-  /// Does what it waited to do. False if the socket was not ready after all.
-  virtual bool perform() = 0;
-  /// Frees its slot, then calls its handler.
-  virtual void complete() = 0;
+  /// Does what it waited to do, frees its slot and calls its handler. Nothing, if the socket is not ready after all.
+  virtual void run() = 0;
   /// Frees its slot and has its handler called, later, with operation_aborted.
   virtual void abort() = 0;
 };
 
-/// Room for one waiting operation, kept when it completes, so that a connection that reads again and again allocates
-/// once.
+/// Room for one waiting operation, of up to `Size` bytes without a block of its own: there are as many as connections.
+template <std::size_t Size>
 class ready_slot {
  public:
   ready_slot() = default;
@@ -41,23 +40,28 @@ class ready_slot {
 
   template <class Op, class... Arguments>
   Op& emplace(Arguments&&... arguments) {
-    if (size_ < sizeof(Op)) {
-      memory_ = std::make_unique_for_overwrite<std::byte[]>(sizeof(Op));
-      size_ = sizeof(Op);
-    }
-    auto* const op = ::new (memory_.get()) Op(std::forward<Arguments>(arguments)...);
+    Op* op = nullptr;
+    if constexpr (sizeof(Op) <= Size)
+      op = ::new (&room_) Op(std::forward<Arguments>(arguments)...);
+    else
+      op = new Op(std::forward<Arguments>(arguments)...);
     op_ = op;
     return *op;
   }
   void clear() noexcept {
-    if (op_) std::exchange(op_, nullptr)->~ready_op();
+    if (ready_op* const op = std::exchange(op_, nullptr)) is_here(op) ? op->~ready_op() : delete op;
   }
   [[nodiscard]] ready_op* get() const noexcept { return op_; }
 
  private:
-  std::unique_ptr<std::byte[]> memory_;
-  std::uint32_t size_ = 0;
+  struct nothing {};
+  struct alignas(std::max_align_t) room {
+    std::array<std::byte, Size> bytes;
+  };
+  [[nodiscard]] bool is_here(const void* op) const noexcept { return op == &room_; }
+
   ready_op* op_ = nullptr;
+  [[no_unique_address]] std::conditional_t<Size == 0, nothing, room> room_;
 };
 
 /// A descriptor in a poller: where the kernel's events for it end up. Stays where it is while its owner moves.
@@ -72,11 +76,13 @@ class watched {
   [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
   /// The operation that waits, if there is one. Call the function below it when it is there.
-  ready_slot reader;
+  ready_slot<184> reader;
   void wait_readable();
-  ready_slot writer;
+  ready_slot<0> writer;  // most sockets never wait for room
   void wait_writable();
 
+  /// Ends what waits, with operation_aborted.
+  void abort_all();
   /// A read met would_block, or brought less than it asked for, after which the kernel has no more.
   void was_drained(bool would_block) noexcept { readable_ = !would_block && ending_; }
 

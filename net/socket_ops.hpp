@@ -18,8 +18,8 @@ std::size_t receive(watched&, asio::mutable_buffer, error_code&) noexcept;
 /// What the kernel takes now; would_block where it takes nothing. Never a signal.
 std::size_t transmit(watched&, std::span<const asio::const_buffer>, error_code&) noexcept;
 
-/// An operation of one slot of a socket that ends by calling `Handler` with `Results`.
-template <class Handler, ready_slot watched::*Slot>
+/// An operation in one of a socket's slots that ends by calling `Handler`.
+template <class Handler, auto Slot>
 class socket_op : public ready_op {
  public:
   template <class Given>
@@ -50,19 +50,17 @@ class read_op final : public socket_op<Handler, &watched::reader> {
   template <class Given>
   read_op(watched& on, asio::mutable_buffer into, Given&& handler)
       : read_op::socket_op(on, std::forward<Given>(handler)), into_(into) {}
-  bool perform() override {
-    size_ = receive(this->on_, into_, result_);
-    return result_ != asio::error::would_block;
+  void run() override {
+    error_code ec;
+    const std::size_t n = receive(this->on_, into_, ec);
+    if (ec != asio::error::would_block) this->call(ec, n);
   }
-  void complete() override { this->call(result_, size_); }
   void abort() override {
     this->call_later(error_code(asio::error::operation_aborted), std::size_t{0});
   }
 
  private:
   asio::mutable_buffer into_;
-  error_code result_;
-  std::size_t size_ = 0;
 };
 
 template <class Handler>
@@ -71,29 +69,33 @@ class write_op final : public socket_op<Handler, &watched::writer> {
   template <class Given>
   write_op(watched& on, asio::const_buffer from, Given&& handler)
       : write_op::socket_op(on, std::forward<Given>(handler)), from_(from) {}
-  bool perform() override {
-    size_ = transmit(this->on_, std::span(&from_, 1), result_);
-    return result_ != asio::error::would_block;
+  void run() override {
+    error_code ec;
+    const std::size_t n = transmit(this->on_, std::span(&from_, 1), ec);
+    if (ec != asio::error::would_block) this->call(ec, n);
   }
-  void complete() override { this->call(result_, size_); }
-  void complete_later() { this->call_later(result_, size_); }
+  /// At the start, where nothing may be called yet. False if it has to wait.
+  bool run_later() {
+    error_code ec;
+    const std::size_t n = transmit(this->on_, std::span(&from_, 1), ec);
+    if (ec == asio::error::would_block) return false;
+    this->call_later(ec, n);
+    return true;
+  }
   void abort() override {
     this->call_later(error_code(asio::error::operation_aborted), std::size_t{0});
   }
 
  private:
   asio::const_buffer from_;
-  error_code result_;
-  std::size_t size_ = 0;
 };
 
 /// Only waits.
-template <class Handler, ready_slot watched::*Slot>
+template <class Handler, auto Slot>
 class wait_op final : public socket_op<Handler, Slot> {
  public:
   using socket_op<Handler, Slot>::socket_op;
-  bool perform() override { return true; }
-  void complete() override { this->call(error_code()); }
+  void run() override { this->call(error_code()); }
   void abort() override { this->call_later(error_code(asio::error::operation_aborted)); }
 };
 

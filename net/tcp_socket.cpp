@@ -66,12 +66,6 @@ void tcp_socket::reset_on_close() noexcept {
   ::setsockopt(watched_->descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
-void tcp_socket::cancel() {
-  for (auto* slot : {&watched_->reader, &watched_->writer}) {
-    if (slot->get()) slot->get()->abort();
-  }
-}
-
 void tcp_socket::close() noexcept {
   if (!watched_) return;
   auto& by = watched_->home();

@@ -60,7 +60,7 @@ class tcp_socket {
           using op = write_op<std::decay_t<decltype(done)>>;
           auto& started =
               watched_->writer.emplace<op>(*watched_, from, std::forward<decltype(done)>(done));
-          started.perform() ? started.complete_later() : watched_->wait_writable();
+          if (!started.run_later()) watched_->wait_writable();
         },
         handler, first_of<asio::const_buffer>(buffers));
   }
@@ -94,7 +94,7 @@ class tcp_socket {
   /// `close` will reset the connection, so that the kernel forgets what the peer has not taken.
   void reset_on_close() noexcept;
   /// Pending operations complete with operation_aborted, later. So they do when the socket is closed.
-  void cancel();
+  void cancel() { watched_->abort_all(); }
   void close() noexcept;
 
  private:

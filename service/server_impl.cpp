@@ -165,10 +165,12 @@ shutdown_summary server::impl::take_down(milliseconds deadline, close_code code,
   if (public_listener_) public_listener_->stop_accepting();
   shutdown_summary summary;
   if (backbone_) {
-    std::promise<shutdown_summary> done;
+    // Shared: this thread may be on its way out before `set_value` has returned on the loop's.
+    auto done = std::make_shared<std::promise<shutdown_summary>>();
+    auto stopped = done->get_future();
     backbone_->stop(deadline, code, std::move(reason),
-                    [&](shutdown_summary s) { done.set_value(s); });
-    summary = done.get_future().get();  // the internal listener answers to the last
+                    [done](const shutdown_summary& s) { done->set_value(s); });
+    summary = stopped.get();  // the internal listener answers to the last
   }
   if (internal_listener_) internal_listener_->stop_accepting();
   if (internal_listener_) internal_listener_->stop();
