@@ -13,7 +13,7 @@ using protocol::connection_state;
 connection_actor::connection_actor(caf::actor_config& config, std::shared_ptr<loop_unit> unit,
                                    environment& env, loop_context& here, core_ptr core,
                                    std::shared_ptr<protocol::link> link)
-    : pinned_actor(config, std::move(unit)),
+    : lean_actor(config, std::move(unit)),
       env_(env),
       here_(here),
       core_(std::move(core)),
@@ -26,13 +26,13 @@ connection_actor::connection_actor(caf::actor_config& config, std::shared_ptr<lo
 
 connection_actor::~connection_actor() = default;
 
-caf::behavior connection_actor::make_behavior() {
-  if (!here_.connection_handlers) here_.connection_handlers = handlers(unit());
+caf::behavior& connection_actor::handlers() {
+  if (!here_.connection_handlers) here_.connection_handlers = make_handlers(unit());
   return here_.connection_handlers;
 }
 
 /// Shared by the connections of a loop, of which one runs at a time: hence no `this`.
-caf::behavior connection_actor::handlers(loop_unit& unit) {
+caf::behavior connection_actor::make_handlers(loop_unit& unit) {
   const auto me = [&unit]() -> connection_actor& {
     return static_cast<connection_actor&>(*unit.current());
   };
@@ -127,7 +127,7 @@ void connection_actor::pass(link_message&& m) {
 
 bool connection_actor::append_to_run(protocol::chunk& what) {
   // In this order: a mailbox that is closed is not blocked, and then the loop's context may be gone with the backbone.
-  if (!loop().inside() || !mailbox().blocked() || here_.appends_to != this) return false;
+  if (!loop().inside() || !idle() || here_.appends_to != this) return false;
   here_.appended.push_back(std::move(what));
   return true;
 }

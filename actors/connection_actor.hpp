@@ -10,8 +10,8 @@
 
 #include "actors/connection_core.hpp"
 #include "actors/environment.hpp"
+#include "actors/lean_actor.hpp"
 #include "actors/messages.hpp"
-#include "actors/pinned_actor.hpp"
 #include "protocol/machine.hpp"
 #include "protocol/ports.hpp"
 #include "protocol/snapshot.hpp"
@@ -20,7 +20,7 @@ namespace fairlead::actors {
 
 /// The owner of one connection. Sends, closes, inbound messages, link reports and timers reach it one at a time through
 /// its mailbox; it feeds them to the state machine and carries out the effects. It ends when the connection has ended.
-class connection_actor final : public pinned_actor {
+class connection_actor final : public lean_actor {
  public:
   connection_actor(caf::actor_config&, std::shared_ptr<loop_unit>, environment&, loop_context&,
                    core_ptr, std::shared_ptr<protocol::link>);
@@ -35,15 +35,15 @@ class connection_actor final : public pinned_actor {
   [[nodiscard]] bool append_to_run(protocol::chunk&);
 
   const char* name() const override { return "connection"; }
-  caf::behavior make_behavior() override;
   void on_exit() override;
 
  private:
+  caf::behavior& handlers() override;
   void after_run() override;
   void on_down(const caf::down_msg&) override;
   void on_crash(std::string_view what) override;
 
-  static caf::behavior handlers(loop_unit&);
+  static caf::behavior make_handlers(loop_unit&);
   // Messages with more to them than an event for the machine.
   void on(link_report&);
   void on(abort_now);

@@ -250,7 +250,7 @@ protocol::connection_snapshot connection_actor::snapshot() {
   s.peer = core_->peer;
   s.user = core_->user;
   s.target = core_->target;
-  s.mailbox = mailbox().size();
+  s.mailbox = mailbox_size();
   s.queued_messages = core_->queued().messages();
   s.queued_bytes = core_->queued().bytes();
   s.wire_bytes = link_->queued_bytes();

@@ -8,7 +8,7 @@
 
 namespace fairlead::actors {
 
-class pinned_actor;
+class lean_actor;
 
 /// CAF's view of one event loop: the execution unit that runs every actor pinned to it, on the loop's thread.
 /// Shared by those actors, so that a message from any thread finds it for as long as there is a handle to one.
@@ -19,13 +19,13 @@ class loop_unit final : public caf::execution_unit, public std::enable_shared_fr
   /// Any thread. On the loop's thread the actor runs later in this turn; from elsewhere it is posted.
   void exec_later(caf::resumable*) override;
 
-  /// The actor that handles a message; null between runs. Loop's thread only.
-  [[nodiscard]] pinned_actor* current() const noexcept { return current_; }
+  /// The lean actor that runs; null if none does. Loop's thread only.
+  [[nodiscard]] lean_actor* current() const noexcept { return current_; }
 
   [[nodiscard]] protocol::event_loop& loop() noexcept { return *loop_; }
 
  private:
-  friend class pinned_actor;
+  friend class lean_actor;
   void post_drain();
   void drain();
   void run_posted(caf::resumable*);
@@ -33,7 +33,7 @@ class loop_unit final : public caf::execution_unit, public std::enable_shared_fr
 
   std::shared_ptr<protocol::event_loop> loop_;
   std::deque<caf::resumable*> ready_;  // each holds a reference
-  pinned_actor* current_ = nullptr;
+  lean_actor* current_ = nullptr;
   bool draining_ = false;  // a drain is posted or under way
   bool running_ = false;   // an actor is running
 };

@@ -8,8 +8,6 @@
 
 namespace fairlead::actors {
 
-namespace {
-
 std::string what_of(const std::exception_ptr& thrown) {
   try {
     std::rethrow_exception(thrown);
@@ -19,6 +17,8 @@ std::string what_of(const std::exception_ptr& thrown) {
     return "not a std::exception";
   }
 }
+
+namespace {
 
 /// That a mailbox orders what is put in before what is taken out. Debian's CAF is not instrumented, so the thread
 /// sanitizer must be told; nobody else needs to be.
@@ -73,15 +73,15 @@ void pinned_actor::launch(caf::execution_unit*, bool lazy, bool hide) {
 caf::resumable::resume_result pinned_actor::resume(caf::execution_unit* unit,
                                                    std::size_t max_messages) {
   note_taken(this);
-  const run_scope running{*this};
   const auto result = caf::event_based_actor::resume(unit, max_messages);
-  if (result != caf::resumable::done) guarded([this] { after_run(); });
+  if (result == caf::resumable::done) return result;
+  try {
+    after_run();
+  } catch (...) {  // outside CAF's care: it ends this actor, as it would inside
+    on_crash(what_of(std::current_exception()));
+    caf::anon_send_exit(self(), caf::exit_reason::unhandled_exception);
+  }
   return result;
-}
-
-void pinned_actor::crashed(const std::exception_ptr& thrown) {
-  on_crash(what_of(thrown));
-  caf::anon_send_exit(self(), caf::exit_reason::unhandled_exception);
 }
 
 }  // namespace fairlead::actors

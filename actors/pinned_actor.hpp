@@ -2,6 +2,7 @@
 
 #include <exception>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -9,6 +10,9 @@
 #include "actors/loop_unit.hpp"
 
 namespace fairlead::actors {
+
+/// For a log line.
+[[nodiscard]] std::string what_of(const std::exception_ptr&);
 
 /// An actor that lives on one event loop: whoever sends to it and from whatever thread, it runs on that loop's thread,
 /// between two socket events. CAF's network brokers are pinned the same way.
@@ -27,19 +31,6 @@ class pinned_actor : public caf::event_based_actor {
   [[nodiscard]] subtype_t subtype() const final { return io_actor; }
 
  protected:
-  /// Handles one message at once instead of storing it, where storing it would come to the same: the mailbox is empty and
-  /// no run is under way. False, and nothing was done, otherwise. Loop's thread only.
-  template <class Handler>
-  [[nodiscard]] bool handle_now(Handler&& handler) {
-    if (unit_->current_ == this || !mailbox().blocked()) return false;
-    const run_scope running{*this};
-    guarded([&] {
-      handler();
-      after_run();
-    });
-    return true;
-  }
-
   /// After each run that did not end the actor: everything its mailbox held has been handled.
   virtual void after_run() {}
   /// A monitored actor is gone.
@@ -53,31 +44,6 @@ class pinned_actor : public caf::event_based_actor {
   [[nodiscard]] caf::strong_actor_ptr self() { return caf::strong_actor_ptr{ctrl()}; }
 
  private:
-  /// Makes this the unit's current actor. A roster that fans out runs connections within its own run.
-  class run_scope {
-   public:
-    explicit run_scope(pinned_actor& a) noexcept
-        : unit_(*a.unit_), outer_(std::exchange(unit_.current_, &a)) {}
-    ~run_scope() { unit_.current_ = outer_; }
-    run_scope(const run_scope&) = delete;
-    run_scope& operator=(const run_scope&) = delete;
-
-   private:
-    loop_unit& unit_;
-    pinned_actor* outer_;
-  };
-
-  /// Of what is outside CAF's care: an exception ends this actor, as it would inside.
-  template <class Body>
-  void guarded(Body&& body) {
-    try {
-      body();
-    } catch (...) {
-      crashed(std::current_exception());
-    }
-  }
-  void crashed(const std::exception_ptr&);
-
   std::shared_ptr<loop_unit> unit_;
 };
 
