@@ -27,6 +27,7 @@ class silent_log final : public log {
 
 backbone_options complete(backbone_options o) {
   if (!o.logger) o.logger = std::make_shared<silent_log>();
+  if (!o.hits) o.hits = std::make_shared<protocol::limit_hits>();
   return o;
 }
 
@@ -78,7 +79,7 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
   const auto serial = impl_->system.next_actor_id();
   auto core = std::make_shared<detail::connection_core>(
       connection_id{static_cast<std::uint16_t>(loop), serial}, std::move(seed.peer),
-      std::move(seed.user), std::move(seed.target), env.options.limits);
+      std::move(seed.user), std::move(seed.target), env.limits());
   core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, core, link);
   ++here.enrolling;
   tell(here.roster, enroll{core});
@@ -131,6 +132,8 @@ void backbone::remove(connection_id id, close_code code, std::string reason, clo
 }
 
 std::size_t backbone::connection_count() const noexcept { return impl_->env.connections; }
+
+void backbone::set_limits(const limits& bounds) { impl_->env.bounds.set(bounds); }
 
 void backbone::take_tree(milliseconds timeout, std::function<void(tree_snapshot)> report) {
   collect_tree(impl_->env, timeout, std::move(report));

@@ -13,6 +13,7 @@
 #include <fairlead/log.hpp>
 #include <fairlead/server.hpp>
 
+#include "protocol/limit_hit.hpp"
 #include "protocol/ports.hpp"
 #include "protocol/snapshot.hpp"
 
@@ -26,8 +27,9 @@ struct backbone_options {
       side;  ///< for collectors: answers even when a loop above is stuck
   unsigned actor_threads =
       1;  ///< of CAF's own scheduler, for actors that an embedder spawns beside ours
-  fairlead::limits limits;
+  fairlead::limits limits;  ///< to begin with
   std::shared_ptr<log> logger;  ///< null: silent
+  std::shared_ptr<protocol::limit_hits> hits = {};  ///< null: counted for nobody
   std::function<protocol::wall_time()> wall_clock = &std::chrono::system_clock::now;
   std::chrono::milliseconds user_linger{30'000};
   std::function<void(const connection&)> on_open;
@@ -81,6 +83,8 @@ class backbone {
   void remove(connection_id, close_code, std::string reason, close_callback done);
 
   [[nodiscard]] std::size_t connection_count() const noexcept;
+  /// In force at once; what a connection takes over when it begins (the bounds of its queue) from the next one on.
+  void set_limits(const limits&);
 
   using milliseconds = std::chrono::milliseconds;
   /// Never block an actor, never hang: after `timeout` what has not answered is listed as such.

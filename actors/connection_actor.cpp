@@ -188,7 +188,7 @@ void connection_actor::on(const admitted& m) {
 
 void connection_actor::on(handled m) {
   unhandled_ -= std::min(unhandled_, m.messages);
-  if (!paused_ || unhandled_ > env_.options.limits.max_unhandled_messages / 2) return;
+  if (!paused_ || unhandled_ > env_.limits().max_unhandled_messages / 2) return;
   paused_ = false;
   link_->resume_reading();
 }

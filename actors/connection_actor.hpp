@@ -129,7 +129,7 @@ void connection_actor::apply(Event&& event) {
   } const when_done{effects,
                     first};  // also if it throws: a chunk that is left behind is never settled
   const auto before = kind_of(state_);
-  protocol::step(state_, std::forward<Event>(event), env_.options.limits, loop().now(), effects);
+  protocol::step(state_, std::forward<Event>(event), env_.limits(), loop().now(), effects);
   if (kind_of(state_) != before) entered(before);
   for (auto i = first; i < effects.size(); ++i) {
     auto effect = std::move(effects[i]);

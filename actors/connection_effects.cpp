@@ -130,8 +130,9 @@ void connection_actor::carry_out(protocol::deliver& e) {
     tell(companion, companion_received{core_, e.what});
     ++unhandled_;
   }
-  if (unhandled_ >= env_.options.limits.max_unhandled_messages && !paused_) {
+  if (unhandled_ >= env_.limits().max_unhandled_messages && !paused_) {
     paused_ = true;
+    env_.count(protocol::limit_hit::unhandled_paused);
     link_->pause_reading();
   }
   if (env_.options.on_message)

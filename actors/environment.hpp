@@ -12,6 +12,8 @@
 #include "actors/loop_unit.hpp"
 #include "actors/messages.hpp"
 #include "protocol/account.hpp"
+#include "protocol/limit_hit.hpp"
+#include "protocol/live_limits.hpp"
 #include "protocol/machine.hpp"
 
 namespace fairlead::actors {
@@ -34,10 +36,12 @@ struct loop_context {
 
 /// What all actors of a backbone share. Outlives them.
 struct environment {
-  environment(caf::actor_system& s, backbone_options o) : system(s), options(std::move(o)) {}
+  environment(caf::actor_system& s, backbone_options o)
+      : system(s), options(std::move(o)), bounds(options.limits) {}
 
   caf::actor_system& system;
-  const backbone_options options;  // logger is never null
+  const backbone_options options;  // logger and hits are never null; the limits in it may be old
+  protocol::live_limits bounds;
   std::deque<loop_context> loops;
   std::shared_ptr<loop_unit> side;
   caf::strong_actor_ptr supervisor;
@@ -46,6 +50,11 @@ struct environment {
   std::atomic<bool> over{false};  // the supervisor has ended
   const std::shared_ptr<stop_record> stopped = std::make_shared<stop_record>();
 
+  [[nodiscard]] const fairlead::limits& limits() const noexcept { return bounds.get(); }
+  /// A limit has acted.
+  void count(protocol::limit_hit what, std::uint64_t n = 1) const noexcept {
+    options.hits->add(what, n);
+  }
   [[nodiscard]] log& logger() const noexcept { return *options.logger; }
   /// The loop whose roster keeps this user's actor.
   [[nodiscard]] loop_context& home_of(const std::string& user) {

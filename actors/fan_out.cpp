@@ -97,12 +97,14 @@ void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>
 }
 
 permit_ptr permit_for(environment& env, const message& what) {
-  const auto& bounds = env.options.limits;
+  const auto& bounds = env.limits();
   const auto bytes = what.frame().size();
   const auto most = std::min<std::size_t>(bounds.max_pending_broadcasts, UINT32_MAX);
   if (!env.pending_broadcasts->try_add(1, bytes, static_cast<std::uint32_t>(most),
-                                       bounds.max_pending_broadcast_bytes))
+                                       bounds.max_pending_broadcast_bytes)) {
+    env.count(protocol::limit_hit::pending_broadcasts);
     return nullptr;
+  }
   return std::make_shared<const broadcast_permit>(env.pending_broadcasts, bytes);
 }
 

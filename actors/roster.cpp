@@ -240,7 +240,7 @@ void roster::on(turn_passed) {
 void roster::deliver_waiting() {
   quiet_turns_ = 0;
   waiting_bytes_ = 0;
-  deliver(waiting_, members_, env_.options.limits);
+  deliver(waiting_, members_, env_.limits());
   waiting_.clear();
 }
 
@@ -249,7 +249,7 @@ void roster::on(const fan_out_to_user& m) {
   if (m.asked && lingering != user_actors_.end() && lingering->second.actor) m.asked->lingers();
   const auto found = by_user_.find(m.user);
   if (found != by_user_.end())
-    deliver({fan_out{m.what, {}, m.asked, {}}}, found->second, env_.options.limits);
+    deliver({fan_out{m.what, {}, m.asked, {}}}, found->second, env_.limits());
 }
 
 void roster::on(const close_user_connections& m) {

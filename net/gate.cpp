@@ -69,8 +69,9 @@ void gate::admit(int descriptor, const asio::ip::tcp::endpoint& peer) {
   const auto open = sockets->open_sockets();
   const auto most = sockets->limits().max_connections;
   if (open < most)
-    serve_http(std::move(socket), peer, sockets, options_.service, options_.max_body);
-  else if (open - most < refusals_at_once)
+    return serve_http(std::move(socket), peer, sockets, options_.service, options_.max_body);
+  sockets->count(protocol::limit_hit::connections);
+  if (open - most < refusals_at_once)
     respond_and_linger(std::move(socket), sockets, too_many_connections());
 }
 

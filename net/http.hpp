@@ -13,6 +13,8 @@
 #include <fairlead/server.hpp>
 
 #include "net/loop.hpp"
+#include "protocol/limit_hit.hpp"
+#include "protocol/live_limits.hpp"
 #include "protocol/ports.hpp"
 
 namespace fairlead::net {
@@ -57,6 +59,7 @@ struct listener_options {
   fairlead::limits limits;
   std::size_t max_body = 1024 * 1024;  ///< of a request that is not an upgrade; past it 413
   std::shared_ptr<log> logger;         ///< null: silent
+  std::shared_ptr<protocol::limit_hits> hits = {};  ///< null: counted for nobody
 };
 
 /// Accepts sockets on every loop that it is given (SO_REUSEPORT, one each) and speaks HTTP/1.1 on them.
@@ -72,6 +75,8 @@ class listener {
   virtual void stop_accepting() = 0;
   /// Drops every socket that is left: HTTP, lingering, links. Returns when no descriptor of this listener is open.
   virtual void stop() = 0;
+  /// In force from the next request and connection on; any thread.
+  virtual void set_limits(const fairlead::limits&) = 0;
   /// Sockets open now, HTTP and WebSocket and lingering. Any thread.
   [[nodiscard]] virtual std::size_t sockets() const noexcept = 0;
 };

@@ -248,6 +248,8 @@ void http_session::answer(http_response response) {
 
 /// Answers a request that cannot be served and ends: what follows it may not be a request at all.
 void http_session::refuse(http_response response, std::string_view event) {
+  if (response.status == 431) group()->count(protocol::limit_hit::header_limits);
+  if (response.status == 408) group()->count(protocol::limit_hit::handshake_timeout);
   const auto peer = to_string(peer_);
   group()->write_log(severity::debug, event,
                      {{"peer", peer}, {"status", std::uint64_t{response.status}}});

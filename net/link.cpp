@@ -290,6 +290,7 @@ boost::beast::saved_handler* basic_link<Socket>::full() noexcept {
 
 template <class Socket>
 void basic_link<Socket>::violate(close_code code, std::string what) {
+  if (code == close_code::message_too_big) group()->count(protocol::limit_hit::message_too_big);
   wire_.push_close(code, {});  // nothing, if Beast has sent one
   finishing_ = true;
   observer_->on_violation(code, std::move(what));

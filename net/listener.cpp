@@ -47,14 +47,16 @@ class listening final : public listener {
  public:
   listening(listener_options options, std::vector<std::shared_ptr<loop>> loops,
             std::shared_ptr<http_service> service)
-      : loops_(std::move(loops)) {
+      : loops_(std::move(loops)),
+        limits_(std::make_shared<protocol::live_limits>(options.limits)) {
+    if (!options.hits) options.hits = std::make_shared<protocol::limit_hits>();
     const auto wanted = parse_address(options.address);
     try {
       const probe held(wanted);
       const auto at = held.endpoint();
       address_ = to_string(at);
       for (const auto& on : loops_) {
-        auto sockets = std::make_shared<socket_group>(on, options.limits, options.logger, open_);
+        auto sockets = std::make_shared<socket_group>(on, limits_, options.hits, options.logger, open_);
         gates_.push_back(
             std::make_shared<gate>(listen_on(*on, at), gate::options{std::move(sockets), service,
                                                                      options.max_body, address_}));
@@ -69,6 +71,7 @@ class listening final : public listener {
   std::string address() const override { return address_; }
   void stop_accepting() override { on_every_loop(&gate::close); }
   void stop() override { on_every_loop(&gate::drop); }
+  void set_limits(const fairlead::limits& bounds) override { limits_->set(bounds); }
   std::size_t sockets() const noexcept override { return *open_; }
 
  private:
@@ -87,6 +90,7 @@ class listening final : public listener {
   }
 
   const std::vector<std::shared_ptr<loop>> loops_;
+  const std::shared_ptr<protocol::live_limits> limits_;
   const socket_group::counter open_ = std::make_shared<std::atomic<std::size_t>>(0);
   std::vector<std::shared_ptr<gate>> gates_;
   std::string address_;

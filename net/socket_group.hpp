@@ -13,6 +13,8 @@
 #include <fairlead/log.hpp>
 
 #include "net/loop.hpp"
+#include "protocol/limit_hit.hpp"
+#include "protocol/live_limits.hpp"
 
 namespace fairlead::net {
 
@@ -50,13 +52,19 @@ class socket_group {
  public:
   using counter = std::shared_ptr<std::atomic<std::size_t>>;
 
-  socket_group(std::shared_ptr<loop> on, const fairlead::limits& bounds, std::shared_ptr<log> sink,
-               counter open)
-      : loop_(std::move(on)), limits_(bounds), logger_(std::move(sink)), open_(std::move(open)) {}
+  socket_group(std::shared_ptr<loop> on, std::shared_ptr<const protocol::live_limits> bounds,
+               std::shared_ptr<protocol::limit_hits> hits, std::shared_ptr<log> sink, counter open)
+      : loop_(std::move(on)),
+        limits_(std::move(bounds)),
+        hits_(std::move(hits)),
+        logger_(std::move(sink)),
+        open_(std::move(open)) {}
 
   [[nodiscard]] net::loop& home() const noexcept { return *loop_; }
   [[nodiscard]] const std::shared_ptr<net::loop>& loop_handle() const noexcept { return loop_; }
-  [[nodiscard]] const fairlead::limits& limits() const noexcept { return limits_; }
+  [[nodiscard]] const fairlead::limits& limits() const noexcept { return limits_->get(); }
+  /// A limit has acted.
+  void count(protocol::limit_hit what) const noexcept { hits_->add(what); }
   /// Open sockets of the whole listener, all loops together.
   [[nodiscard]] std::size_t open_sockets() const noexcept { return *open_; }
   void write_log(severity, std::string_view event, std::initializer_list<log_field>) const noexcept;
@@ -76,7 +84,8 @@ class socket_group {
  private:
   friend class socket_owner;
   const std::shared_ptr<net::loop> loop_;
-  const fairlead::limits limits_;
+  const std::shared_ptr<const protocol::live_limits> limits_;
+  const std::shared_ptr<protocol::limit_hits> hits_;
   const std::shared_ptr<log> logger_;
   const counter open_;
   socket_owner* first_ = nullptr;

@@ -40,6 +40,7 @@ void server::impl::serve() {
         take_down(milliseconds{0}, close_code::going_away, "the server did not start"));
     throw;
   }
+  served_ = true;
   if (!options_.logger) return;
   (*options_.logger)(severity::info, "server.started",
                      {{"listen", std::string_view{address_}},
@@ -67,6 +68,7 @@ void server::impl::start_backbone() {
                                .actor_threads = options_.actor_threads,
                                .limits = options_.limits,
                                .logger = options_.logger,
+                               .hits = hits_,
                                .wall_clock = &std::chrono::system_clock::now,
                                .user_linger = options_.user_linger,
                                .on_open = std::move(options_.on_open),
@@ -78,7 +80,11 @@ void server::impl::start_backbone() {
 
 void server::impl::start_listeners() {
   public_listener_ = net::listener::start(
-      {.address = options_.listen, .limits = options_.limits, .logger = options_.logger}, loops_,
+      {.address = options_.listen,
+       .limits = options_.limits,
+       .logger = options_.logger,
+       .hits = hits_},
+      loops_,
       std::make_shared<service::public_service>(
           service::public_service_options{.backbone = backbone_.get(),
                                           .path = options_.path,
@@ -92,7 +98,11 @@ void server::impl::start_listeners() {
   }
   if (options_.internal.empty()) return;
   internal_listener_ = net::listener::start(
-      {.address = options_.internal, .limits = options_.limits, .logger = options_.logger}, {side_},
+      {.address = options_.internal,
+       .limits = options_.limits,
+       .logger = options_.logger,
+       .hits = hits_},
+      {side_},
       std::make_shared<service::internal_api>(
           service::internal_api_options{.backbone = backbone_.get(),
                                         .loop = side_,
@@ -178,7 +188,7 @@ shutdown_summary server::impl::take_down(milliseconds deadline, close_code code,
   for (const auto& loop : loops_) loop->stop();
   if (side_) side_->stop();
 
-  if (options_.logger) {
+  if (served_ && options_.logger) {
     (*options_.logger)(severity::info, "server.stopped",
                        {{"connections", summary.connections},
                         {"closed", summary.closed},

@@ -45,6 +45,7 @@ class server::impl {
   server_options options_;
   const protocol::wall_time started_ = std::chrono::system_clock::now();
 
+  const std::shared_ptr<protocol::limit_hits> hits_ = std::make_shared<protocol::limit_hits>();
   std::vector<std::shared_ptr<net::loop>> loops_;  // connections live here
   std::shared_ptr<net::loop>
       side_;  // the internal listener and collectors: answers when a loop is stuck
@@ -56,6 +57,7 @@ class server::impl {
   std::string address_, internal_address_;
   bool shutdown_begun_ = false;
 
+  bool served_ = false;  // it came up, so that its end is worth a line
   std::atomic<bool> draining_{false};
   std::promise<shutdown_summary> stopped_;
   const std::shared_future<shutdown_summary> summary_{stopped_.get_future()};

@@ -120,6 +120,7 @@ TEST_CASE("a request that cannot be served gets a status and a reason, never a d
   std::string many;
   for (int i = 0; i < 20; ++i) many += "X: y\r\n";
   CHECK(status_of(get("/", many)) == 431);
+  CHECK(server->hits->count(protocol::limit_hit::header_limits) == 3);
   CHECK(status_of("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5000\r\n\r\n" +
                   std::string(5000, 'x')) == 413);
   CHECK(status_of("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" +
@@ -138,6 +139,7 @@ TEST_CASE("a request that does not arrive in time: 408 if it was begun, a plain 
   CHECK(
       refusal_of(server->address(), "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nabc")
           .status == 408);
+  CHECK(server->hits->count(protocol::limit_hit::handshake_timeout) == 2);
   raw_client kept(server->address());
   kept.send(get("/"));
   CHECK(kept.receive_reply().status == 200);

@@ -106,6 +106,18 @@ TEST_CASE(
   first.close();
   CHECK(test::eventually([&] { return server->listener->sockets() == 1; }));
   CHECK(raw_client(server->address()).upgrade().status == 101);
+  CHECK(server->hits->count(protocol::limit_hit::connections) == 1);
+}
+
+TEST_CASE("limits that are set while it serves hold for the next client") {
+  const test::running_server server;
+  server->listener->set_limits({.max_connections = 1});
+  auto [first, first_line] = server->connect();
+  raw_client second(server->address());
+  second.send(raw_client::upgrade_request());
+  CHECK(second.receive_reply().status == 503);
+  server->listener->set_limits({.max_connections = 3});
+  CHECK(raw_client(server->address()).upgrade().status == 101);
 }
 
 TEST_CASE("without descriptors it pauses, says so once, and goes on when there are some") {

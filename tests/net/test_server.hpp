@@ -133,8 +133,8 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
   static std::shared_ptr<test_server> start(limits bounds = {}, std::shared_ptr<log> logger = {}) {
     auto server = std::make_shared<test_server>();
     server->loop = net::loop::start(0);
-    server->listener = net::listener::start({"127.0.0.1:0", bounds, 1024, std::move(logger)},
-                                            {server->loop}, server);
+    server->listener = net::listener::start(
+        {"127.0.0.1:0", bounds, 1024, std::move(logger), server->hits}, {server->loop}, server);
     return server;
   }
   void stop() {
@@ -194,6 +194,7 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
 
   std::shared_ptr<net::loop> loop;
   std::unique_ptr<net::listener> listener;
+  const std::shared_ptr<protocol::limit_hits> hits = std::make_shared<protocol::limit_hits>();
   /// How the next lines behave; set before they connect.
   std::function<void(line&)> prepare = [](line&) {};
   std::function<void(const net::http_request&, net::respond)> on_request =

@@ -92,6 +92,7 @@ TEST_CASE(
     CHECK(line->reports.count("closed") == 1);
     CHECK(line->reports.lines().size() == 5);
   }
+  CHECK(server->hits->count(protocol::limit_hit::message_too_big) == 4);
 }
 
 TEST_CASE("the same byte by byte") {

@@ -1,4 +1,5 @@
 #include <future>
+#include <mutex>
 #include <stdexcept>
 #include <system_error>
 #include <thread>
@@ -10,6 +11,7 @@
 
 #include "tests/service/waiting.hpp"
 #include "tests/support/http_client.hpp"
+#include "tests/support/recording_log.hpp"
 
 namespace fairlead {
 namespace {
@@ -26,6 +28,25 @@ raw_client connect(const server& s, std::string_view target = "/ws", std::string
   client.upgrade(target, fields);
   return client;
 }
+
+/// Keeps the lines of a server's threads.
+class shared_log final : public log {
+ public:
+  [[nodiscard]] bool enabled(severity) const noexcept override { return true; }
+  void write(severity s, std::string_view event,
+             std::span<const log_field> fields) noexcept override {
+    const std::lock_guard lock{mutex_};
+    lines_.write(s, event, fields);
+  }
+  [[nodiscard]] std::size_t count(std::string_view event, std::string_view part = {}) {
+    const std::lock_guard lock{mutex_};
+    return lines_.count(event, part);
+  }
+
+ private:
+  std::mutex mutex_;
+  test::recording_log lines_;
+};
 
 std::string next_text(raw_client& client) {
   const auto frame = client.receive_frame();
@@ -55,6 +76,8 @@ TEST_SUITE("service/server") {
     const server first{on_a_free_port()};
     auto options = on_a_free_port();
     options.listen = first.address();
+    const auto lines = std::make_shared<shared_log>();
+    options.logger = lines;
     server second;
     try {
       second.start(options);
@@ -62,6 +85,7 @@ TEST_SUITE("service/server") {
     } catch (const std::system_error& error) {
       CHECK(std::string_view{error.what()}.find(first.address()) != std::string_view::npos);
     }
+    CHECK(lines->count("server.stopped") == 0);  // what never served has no end
     second.start(on_a_free_port());  // it may be tried again
     CHECK(second.address() != first.address());
 
