@@ -27,8 +27,8 @@ struct backbone_options {
       side;  ///< for collectors: answers even when a loop above is stuck
   unsigned actor_threads =
       1;  ///< of CAF's own scheduler, for actors that an embedder spawns beside ours
-  fairlead::limits limits;  ///< to begin with
-  std::shared_ptr<log> logger;  ///< null: silent
+  fairlead::limits limits;                          ///< to begin with
+  std::shared_ptr<log> logger;                      ///< null: silent
   std::shared_ptr<protocol::limit_hits> hits = {};  ///< null: counted for nobody
   std::function<protocol::wall_time()> wall_clock = &std::chrono::system_clock::now;
   std::chrono::milliseconds user_linger{30'000};

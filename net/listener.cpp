@@ -47,8 +47,7 @@ class listening final : public listener {
  public:
   listening(listener_options options, std::vector<std::shared_ptr<loop>> loops,
             std::shared_ptr<http_service> service)
-      : loops_(std::move(loops)),
-        limits_(std::make_shared<protocol::live_limits>(options.limits)) {
+      : loops_(std::move(loops)), limits_(std::make_shared<protocol::live_limits>(options.limits)) {
     if (!options.hits) options.hits = std::make_shared<protocol::limit_hits>();
     const auto wanted = parse_address(options.address);
     try {
@@ -56,7 +55,8 @@ class listening final : public listener {
       const auto at = held.endpoint();
       address_ = to_string(at);
       for (const auto& on : loops_) {
-        auto sockets = std::make_shared<socket_group>(on, limits_, options.hits, options.logger, open_);
+        auto sockets =
+            std::make_shared<socket_group>(on, limits_, options.hits, options.logger, open_);
         gates_.push_back(
             std::make_shared<gate>(listen_on(*on, at), gate::options{std::move(sockets), service,
                                                                      options.max_body, address_}));

@@ -21,13 +21,13 @@ enum class limit_hit : std::uint8_t {
   queue_budget,        ///< connections closed because all queues together held too much
   pending_broadcasts,  ///< broadcasts and sends by id refused because too many waited for their fan-out
   // what is received
-  message_too_big,        ///< closes with 1009
-  too_many_fragments,     ///< closes for the number of a message's fragments
-  inbound_rate_paused,    ///< reading paused because a client sent too much
-  inbound_rate_closed,    ///< closes because it went on
-  unhandled_paused,       ///< reading paused because handlers lagged behind
-  idle,                   ///< connections without traffic that were closed
-  pong_timeout,           ///< connections that did not answer a ping
+  message_too_big,      ///< closes with 1009
+  too_many_fragments,   ///< closes for the number of a message's fragments
+  inbound_rate_paused,  ///< reading paused because a client sent too much
+  inbound_rate_closed,  ///< closes because it went on
+  unhandled_paused,     ///< reading paused because handlers lagged behind
+  idle,                 ///< connections without traffic that were closed
+  pong_timeout,         ///< connections that did not answer a ping
   // who comes in
   header_limits,            ///< requests refused for the size or number of their header fields
   handshake_timeout,        ///< requests that did not arrive in time

@@ -97,18 +97,18 @@ void server::impl::start_listeners() {
     serving_ = public_listener_.get();
   }
   if (options_.internal.empty()) return;
-  internal_listener_ = net::listener::start(
-      {.address = options_.internal,
-       .limits = options_.limits,
-       .logger = options_.logger,
-       .hits = hits_},
-      {side_},
-      std::make_shared<service::internal_api>(
-          service::internal_api_options{.backbone = backbone_.get(),
-                                        .loop = side_,
-                                        .token = options_.internal_token,
-                                        .logger = options_.logger,
-                                        .status = [this] { return status(); }}));
+  internal_listener_ =
+      net::listener::start({.address = options_.internal,
+                            .limits = options_.limits,
+                            .logger = options_.logger,
+                            .hits = hits_},
+                           {side_},
+                           std::make_shared<service::internal_api>(service::internal_api_options{
+                               .backbone = backbone_.get(),
+                               .loop = side_,
+                               .token = options_.internal_token,
+                               .logger = options_.logger,
+                               .status = [this] { return status(); }}));
   const std::lock_guard lock{mutex_};
   internal_address_ = internal_listener_->address();
 }

@@ -1,10 +1,9 @@
-#include "protocol/limit_hit.hpp"
-
 #include <set>
 #include <string>
 
 #include <doctest/doctest.h>
 
+#include "protocol/limit_hit.hpp"
 #include "protocol/live_limits.hpp"
 
 namespace fairlead::protocol {

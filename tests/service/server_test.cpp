@@ -86,7 +86,7 @@ TEST_SUITE("service/server") {
       CHECK(std::string_view{error.what()}.find(first.address()) != std::string_view::npos);
     }
     CHECK(lines->count("server.stopped") == 0);  // what never served has no end
-    second.start(on_a_free_port());  // it may be tried again
+    second.start(on_a_free_port());              // it may be tried again
     CHECK(second.address() != first.address());
 
     options = on_a_free_port();
