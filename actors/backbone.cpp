@@ -153,6 +153,23 @@ void backbone::take_closed(milliseconds timeout,
   collect_closed(impl_->env, timeout, std::move(report));
 }
 
+void backbone::drain(drain_options how, std::function<void()> closing,
+                     std::function<void(shutdown_summary)> done) {
+  tell(impl_->env.supervisor,
+       begin_drain{std::move(how), std::move(closing),
+                   std::make_shared<const stop_sink>(std::move(done), impl_->env.stopped)});
+}
+
+drain_progress backbone::drain_state() const noexcept {
+  const auto& now = impl_->env.drain;
+  return {.phase = now.phase,
+          .connections = now.connections,
+          .asked = now.asked,
+          .closed = now.closed,
+          .aborted = now.aborted,
+          .left = impl_->env.connections};
+}
+
 void backbone::stop(milliseconds deadline, close_code code, std::string reason,
                     std::function<void(shutdown_summary)> done) {
   tell(impl_->env.supervisor,

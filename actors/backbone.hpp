@@ -100,6 +100,13 @@ class backbone {
   /// The last 1,000 that ended, newest first.
   void take_closed(milliseconds timeout, std::function<void(std::vector<protocol::closed_record>)>);
 
+  /// Begins to drain. `closing` is called once, on a loop, when nobody is to be accepted any more; `done` once, when nobody
+  /// is left or all is over.
+  void drain(drain_options, std::function<void()> closing,
+             std::function<void(shutdown_summary)> done);
+  /// Without `elapsed`.
+  [[nodiscard]] drain_progress drain_state() const noexcept;
+
   /// Closes every connection, what is queued first; after `deadline` aborts the rest; then stops all actors. `done` is
   /// called once, on a loop, when they have ended: from then on the loops have nothing of the backbone's left to run.
   /// A second stop changes nothing; its `done` gets the same summary, on the caller's thread if all is over already.

@@ -34,6 +34,10 @@ class connection_actor final : public lean_actor {
   /// if nothing is in the mailbox before it. False, and nothing was taken, otherwise. Any thread.
   [[nodiscard]] bool append_to_run(protocol::chunk&);
 
+  /// What has passed over it, with what was refused at enqueue, which this actor never saw. Loop's thread only, as long
+  /// as the core is there, which is the actor's own.
+  [[nodiscard]] protocol::traffic counts_with(const detail::connection_core&) const;
+
   const char* name() const override { return "connection"; }
   void on_exit() override;
 
@@ -56,8 +60,7 @@ class connection_actor final : public lean_actor {
   void on(oversized);
   void took(protocol::progress);
   [[nodiscard]] protocol::connection_snapshot snapshot();
-  /// With what was refused at enqueue, which this actor never saw.
-  [[nodiscard]] protocol::traffic counts() const;
+  [[nodiscard]] protocol::traffic counts() const { return counts_with(*core_); }
 
   void note_attempt(close_code, const std::string& reason, initiator, close_result);
   /// Asks the machine to close; `asked` gets the answer.

@@ -234,10 +234,10 @@ std::chrono::milliseconds connection_actor::age() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() - began_);
 }
 
-protocol::traffic connection_actor::counts() const {
+protocol::traffic connection_actor::counts_with(const detail::connection_core& core) const {
   auto all = counts_;
-  all.outcomes[static_cast<std::size_t>(send_result::overflow)] += core_->overflows();
-  all.outcomes[static_cast<std::size_t>(send_result::too_large)] += core_->too_large();
+  all.outcomes[static_cast<std::size_t>(send_result::overflow)] += core.overflows();
+  all.outcomes[static_cast<std::size_t>(send_result::too_large)] += core.too_large();
   return all;
 }
 

@@ -34,6 +34,14 @@ struct loop_context {
   protocol::effects effects;  // reused by every step of every connection of the loop
 };
 
+/// How a drain goes, for who asks meanwhile: the supervisor sets the phase, rosters count.
+struct drain_record {
+  std::atomic<drain_phase> phase{drain_phase::serving};
+  std::atomic<std::uint64_t> connections{0}, asked{0}, closed{0}, aborted{0}, cut{0};
+  // Less what had been counted when it began: so below zero until those connections end.
+  std::atomic<std::int64_t> messages_written{0}, messages_refused{0};
+};
+
 /// What all actors of a backbone share. Outlives them.
 struct environment {
   environment(caf::actor_system& s, backbone_options o)
@@ -47,6 +55,7 @@ struct environment {
   caf::strong_actor_ptr supervisor;
   std::shared_ptr<protocol::account> pending_broadcasts = std::make_shared<protocol::account>();
   std::atomic<std::size_t> connections{0};
+  drain_record drain;
   std::atomic<bool> over{false};  // the supervisor has ended
   const std::shared_ptr<stop_record> stopped = std::make_shared<stop_record>();
 

@@ -157,12 +157,16 @@ struct view_closed {};
 struct closed_records {
   std::vector<protocol::closed_record> records;
 };
-/// From the supervisor: refuse newcomers, close everyone. Answered with `roster_drained`, once, when no actor of this loop
-/// is left but the roster.
+/// From the supervisor: refuse newcomers, close everyone within `spread`, in an order that `seed` decides. Again: those
+/// that are left, so. Answered with `roster_drained`, once, when no actor of this loop is left but the roster.
 struct drain {
   close_code code;
   std::string reason;
+  std::chrono::milliseconds spread;
+  std::uint64_t seed;
 };
+/// From its timer: some more are to be closed.
+struct close_some {};
 /// From the supervisor at the deadline: abort who is left.
 struct abort_all {};
 /// From the supervisor once every roster is empty: end.
@@ -189,18 +193,23 @@ struct close_user {
   std::string reason;
   close_count_ptr asked;
 };
+struct begin_drain {
+  drain_options how;
+  std::function<void()> closing;  // called when nobody is to be accepted any more
+  stop_sink_ptr asked;
+};
 struct stop {
   std::chrono::milliseconds deadline;
   close_code code;
   std::string reason;
   stop_sink_ptr asked;
 };
-/// From its timer.
+/// From its timers.
+struct grace_over {};
 struct stop_deadline {};
 /// From a roster that drains and whose loop has nobody left.
 struct roster_drained {
   std::size_t loop;
-  shutdown_summary counts;
 };
 /// From a collector; answered with a tree_node.
 struct view_supervisor {};
@@ -261,12 +270,15 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::found_connection)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::view_closed)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::closed_records)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::drain)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::close_some)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::abort_all)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::retire)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::broadcast)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::send_user)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::close_user)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::begin_drain)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::stop)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::grace_over)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::stop_deadline)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::roster_drained)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::view_supervisor)

@@ -1,11 +1,16 @@
 #include "actors/roster.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
+#include <numeric>
+#include <random>
 #include <utility>
 
 #include "actors/companion.hpp"
+#include "actors/connection_actor.hpp"
 #include "actors/fan_out.hpp"
+#include "protocol/drain.hpp"
 
 namespace fairlead::actors {
 
@@ -24,11 +29,16 @@ constexpr unsigned quiet_turns_wanted = 2;
 constexpr std::size_t max_waiting = 256;
 constexpr std::size_t max_waiting_bytes = 256 * 1024;
 
+constexpr std::chrono::milliseconds drain_step{20};  // between two batches of closes
+
 }  // namespace
 
 roster::roster(caf::actor_config& config, std::shared_ptr<loop_unit> unit, environment& env,
                loop_context& here)
-    : pinned_actor(config, std::move(unit)), env_(env), here_(here) {}
+    : pinned_actor(config, std::move(unit)),
+      env_(env),
+      here_(here),
+      pace_([this] { tell(self(), actors::close_some{}); }) {}
 
 caf::behavior roster::make_behavior() {
   return {
@@ -40,9 +50,10 @@ caf::behavior roster::make_behavior() {
         ++env_.connections;
         known_.emplace(m.who->id.serial, entry{m.who});
         if (!draining_) return;
-        ++drained_.connections;
-        if (aborting_) return tell(m.who->actor, abort_now{});
-        m.who->close(farewell_.code, farewell_.reason, initiator::shutdown, {});
+        ++env_.drain.connections;
+        if (!aborting_) return tell_to_close(m.who);
+        ++env_.drain.cut;
+        tell(m.who->actor, abort_now{});
       },
       [this](const request_admission& m) { on(m); },
       [this](depart& m) { on(m); },
@@ -63,9 +74,12 @@ caf::behavior roster::make_behavior() {
         return closed_records{{closed_.begin(), closed_.end()}};
       },
       [this](const drain& m) { on(m); },
+      [this](actors::close_some) { close_some(); },
       [this](companion_ended) { report_if_drained(); },
       [this](abort_all) {
         aborting_ = true;
+        leaving_.clear();
+        env_.drain.cut += known_.size();
         for (const auto& [serial, e] : known_) tell(e.who->actor, abort_now{});
       },
       [this](retire) { quit(); },
@@ -127,7 +141,10 @@ void roster::remove(std::uint64_t serial) {
 void roster::on(depart& m) {
   const bool clean =
       m.record.final_state == protocol::connection_state::closed && m.record.info.clean;
-  if (draining_) ++(clean ? drained_.closed : drained_.aborted);
+  if (draining_) {
+    ++(clean ? env_.drain.closed : env_.drain.aborted);
+    count_messages(m.record.counts, 1);
+  }
   const auto serial = m.record.id.serial;
   closed_.push_front(std::move(m.record));
   if (closed_.size() > closed_records_kept) closed_.pop_back();
@@ -147,7 +164,7 @@ void roster::on_down(const caf::down_msg& down) {
   if (lost == known_.end()) return;
   const auto id = to_string(lost->second.who->id);
   env_.logger()(severity::error, "connection.lost", {{"id", id}});
-  if (draining_) ++drained_.aborted;
+  if (draining_) ++env_.drain.aborted;
   remove(lost->first);
 }
 
@@ -284,24 +301,63 @@ void roster::on(close_id& m) {
 // --- shutdown and inspection ----------------------------------------------------------------------------------------
 
 void roster::on(const drain& m) {
-  draining_ = true;
   farewell_ = m;
+  if (!std::exchange(draining_, true)) begin_drain();
+  leaving_at_first_ = leaving_.size();
+  leaving_since_ = loop().now();
+  close_some();
+  report_if_drained();
+}
+
+void roster::begin_drain() {
   here_.refusing = true;
-  drained_.connections = known_.size();
-  deliver_waiting();  // broadcasts that came before are written before the Close
-  for (const auto& [serial, e] : known_) e.who->close(m.code, m.reason, initiator::shutdown, {});
+  env_.drain.connections += known_.size();
+  for (const auto& [serial, e] : known_) {
+    count_messages(actor_of(*e.who).counts_with(*e.who), -1);
+    if (e.member == not_admitted) tell_to_close(e.who);  // nobody is admitted any more
+  }
+  leaving_ = members_;
+  std::shuffle(leaving_.begin(), leaving_.end(), std::mt19937_64{farewell_.seed + here_.index});
   std::vector<std::string> lingering;
   for (const auto& [user, its] : user_actors_)
     if (its.attached == 0) lingering.push_back(user);
   for (const auto& user : lingering) retire_user(user);
-  report_if_drained();
+}
+
+void roster::close_some() {
+  if (leaving_.empty()) return;
+  deliver_waiting();  // broadcasts that came before are written before the Close
+  // As many as are due by the next time, so that the first are not waited for.
+  const auto by = std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() -
+                                                                        leaving_since_) +
+                  drain_step;
+  const auto stay = leaving_at_first_ - protocol::due(leaving_at_first_, by, farewell_.spread);
+  while (leaving_.size() > stay) {
+    tell_to_close(leaving_.back());
+    leaving_.pop_back();
+  }
+  if (!leaving_.empty()) loop().schedule(pace_, loop().now() + drain_step);
+}
+
+void roster::tell_to_close(const core_ptr& who) {
+  if (who->ended() != send_result::written) return;
+  ++env_.drain.asked;
+  who->close(farewell_.code, farewell_.reason, initiator::shutdown, {});
+}
+
+/// What connections have sent before a drain begins is no part of its summary.
+void roster::count_messages(const protocol::traffic& all, std::int64_t sign) {
+  const auto written = all.outcomes[static_cast<std::size_t>(send_result::written)];
+  const auto sum = std::accumulate(all.outcomes.begin(), all.outcomes.end(), std::uint64_t{0});
+  env_.drain.messages_written += sign * static_cast<std::int64_t>(written);
+  env_.drain.messages_refused += sign * static_cast<std::int64_t>(sum - written);
 }
 
 void roster::report_if_drained() {
   const bool empty =
       known_.empty() && here_.enrolling == 0 && user_actors_.empty() && here_.behaviors == 0;
   if (!draining_ || !empty || std::exchange(drained_reported_, true)) return;
-  tell(env_.supervisor, roster_drained{here_.index, drained_});
+  tell(env_.supervisor, roster_drained{here_.index});
 }
 
 roster_view roster::view(const view_roster& m) {
@@ -322,6 +378,8 @@ roster_view roster::view(const view_roster& m) {
 
 void roster::on_exit() {
   here_.refusing = true;
+  pace_.cancel();
+  leaving_.clear();
   // After an orderly shutdown nobody is left. If it broke, nobody could find those of its loop any more: they end too.
   env_.connections -= known_.size();
   for (const auto& [serial, e] : known_) {

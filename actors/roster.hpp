@@ -61,6 +61,10 @@ class roster final : public pinned_actor {
   void on(send_to_id&);
   void on(close_id&);
   void on(const drain&);
+  void begin_drain();
+  void close_some();
+  void tell_to_close(const core_ptr&);
+  void count_messages(const protocol::traffic&, std::int64_t sign);
   [[nodiscard]] roster_view view(const view_roster&);
   [[nodiscard]] entry* find(connection_id);
 
@@ -79,8 +83,11 @@ class roster final : public pinned_actor {
   unsigned quiet_turns_ = 0;
   bool turn_posted_ = false;
 
-  shutdown_summary drained_;
   drain farewell_{};
+  std::vector<core_ptr> leaving_;   // to be told to close, the next one last
+  std::size_t leaving_at_first_ = 0;  // how many there were at `leaving_since_`
+  protocol::time_point leaving_since_{};
+  protocol::timer pace_;
   bool draining_ = false;
   bool aborting_ = false;  // the shutdown's deadline has passed
   bool drained_reported_ = false;

@@ -2,16 +2,20 @@
 
 #include <algorithm>
 #include <chrono>
+#include <random>
+#include <utility>
 
 #include <fairlead/caf/messages.hpp>
 
 #include "actors/fan_out.hpp"
+#include "protocol/drain.hpp"
 
 namespace fairlead::actors {
 
 supervisor::supervisor(caf::actor_config& config, std::shared_ptr<loop_unit> unit, environment& env)
     : pinned_actor(config, std::move(unit)),
       env_(env),
+      grace_([this] { tell(self(), grace_over{}); }),
       deadline_([this] { tell(self(), stop_deadline{}); }) {}
 
 template <class Message>
@@ -39,12 +43,12 @@ caf::behavior supervisor::make_behavior() {
                    [promise](const broadcast_summary& s) mutable { promise.deliver(s); }));
         return promise;
       },
-      [this](stop& m) { on(m); },
-      [this](stop_deadline) {
-        env_.logger()(severity::warning, "server.stop_deadline",
-                      {{"connections", std::uint64_t{env_.connections}}});
-        tell_rosters(abort_all{});
+      [this](begin_drain& m) { on(m); },
+      [this](grace_over) {
+        if (env_.drain.phase == drain_phase::grace) close_everyone();
       },
+      [this](stop& m) { on(m); },
+      [this](stop_deadline m) { on(m); },
       [this](const roster_drained& m) { on(m); },
       [this](view_supervisor) {
         tree_node node;
@@ -57,34 +61,102 @@ caf::behavior supervisor::make_behavior() {
   };
 }
 
-// Stopping has two phases: shut the input and wait until nobody is left on any loop, then let the rosters go.
+// Going down: grace, then the input is shut and connections are closed, then nobody is left. A drain ends there; a stop
+// goes on and lets the rosters go.
+
+void supervisor::begin(std::chrono::milliseconds timeout) {
+  const auto now = loop().now();
+  if (env_.drain.phase == drain_phase::serving) began_ = now;
+  if (now + timeout >= deadline_at_) return;
+  deadline_at_ = now + timeout;
+  loop().schedule(deadline_, deadline_at_);
+}
+
+void supervisor::on(begin_drain& m) {
+  if (env_.drain.phase == drain_phase::drained) return;  // answered as `m` is let go
+  if (m.closing) closing_.push_back(std::move(m.closing));
+  asked_to_drain_.push_back(std::move(m.asked));
+  if (stopping_) return;
+  begin(m.how.timeout);
+  how_ = std::move(m.how);
+  env_.logger()(severity::info, "server.draining",
+                {{"connections", std::uint64_t{env_.connections}},
+                 {"grace_ms", std::int64_t{how_.grace.count()}},
+                 {"timeout_ms", std::int64_t{how_.timeout.count()}}});
+  if (env_.drain.phase != drain_phase::serving || how_.grace.count() <= 0) return close_everyone();
+  env_.drain.phase = drain_phase::grace;
+  loop().schedule(grace_, began_ + how_.grace);
+}
 
 void supervisor::on(stop& m) {
-  asked_.push_back(std::move(m.asked));
-  if (phase_ != phase::serving) return;
-  phase_ = phase::draining;
-  stop_began_ = loop().now();
-  loop().schedule(deadline_, stop_began_ + m.deadline);
-  tell_rosters(drain{m.code, m.reason});
+  asked_to_stop_.push_back(std::move(m.asked));
+  if (std::exchange(stopping_, true)) return;
+  if (env_.drain.phase == drain_phase::drained) return take_down();
+  begin(m.deadline);
+  how_ = {.spread = std::chrono::milliseconds{0}, .code = m.code, .reason = std::move(m.reason)};
+  close_everyone();
+}
+
+void supervisor::close_everyone() {
+  grace_.cancel();
+  env_.drain.phase = drain_phase::closing;
+  for (const auto& call : std::exchange(closing_, {})) call();
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline_at_ - loop().now());
+  const auto seed = how_.seed != 0 ? how_.seed : std::random_device{}();
+  tell_rosters(
+      drain{how_.code, how_.reason, protocol::spread_of(how_, env_.connections, left), seed});
   take_down();
 }
 
+void supervisor::on(stop_deadline) {
+  if (env_.drain.phase == drain_phase::drained) return;
+  if (env_.drain.phase == drain_phase::grace) close_everyone();
+  env_.logger()(severity::warning, "server.stop_deadline",
+                {{"connections", std::uint64_t{env_.connections}}});
+  tell_rosters(abort_all{});
+}
+
 void supervisor::on(const roster_drained& m) {
-  summary_.connections += m.counts.connections;
-  summary_.closed += m.counts.closed;
-  summary_.aborted += m.counts.aborted;
   rosters_[m.loop].drained = true;
   take_down();
 }
 
-void supervisor::take_down() {
-  const auto drained = [](const child& c) { return c.drained || c.ended; };
-  if (phase_ == phase::draining && std::ranges::all_of(rosters_, drained)) {
-    phase_ = phase::retiring;
-    deadline_.cancel();
-    tell_rosters(retire{});
+/// Nobody is left.
+void supervisor::drained() {
+  const auto positive = [](std::int64_t n) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(n, 0));
+  };
+  const auto& counts = env_.drain;
+  deadline_.cancel();
+  summary_ = {.connections = counts.connections,
+              .closed = counts.closed,
+              .aborted = counts.aborted,
+              .cut = counts.cut,
+              .messages_written = positive(counts.messages_written),
+              .messages_refused = positive(counts.messages_refused),
+              .took = std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() - began_)};
+  env_.stopped->set(summary_);
+  env_.drain.phase = drain_phase::drained;
+  if (!asked_to_drain_.empty()) {
+    env_.logger()(severity::info, "server.drained",
+                  {{"connections", summary_.connections},
+                   {"closed", summary_.closed},
+                   {"aborted", summary_.aborted},
+                   {"cut", summary_.cut},
+                   {"messages_written", summary_.messages_written},
+                   {"messages_refused", summary_.messages_refused},
+                   {"took_ms", std::int64_t{summary_.took.count()}}});
   }
-  if (phase_ == phase::retiring && std::ranges::all_of(rosters_, &child::ended)) quit();
+  asked_to_drain_.clear();
+}
+
+void supervisor::take_down() {
+  const auto empty = [](const child& c) { return c.drained || c.ended; };
+  if (env_.drain.phase == drain_phase::closing && std::ranges::all_of(rosters_, empty)) drained();
+  if (env_.drain.phase == drain_phase::drained && stopping_ && !std::exchange(retiring_, true))
+    tell_rosters(retire{});
+  if (retiring_ && std::ranges::all_of(rosters_, &child::ended)) quit();
 }
 
 void supervisor::on_down(const caf::down_msg& down) {
@@ -92,7 +164,7 @@ void supervisor::on_down(const caf::down_msg& down) {
     if (here.roster->address() != down.source) continue;
     rosters_[here.index].ended = true;
     // One that breaks takes the connections of its loop with it: nobody could find them any more. Say so, loudly.
-    if (phase_ != phase::retiring)
+    if (!retiring_)
       env_.logger()(severity::error, "roster.lost", {{"loop", std::uint64_t{here.index}}});
     return take_down();
   }
@@ -104,14 +176,11 @@ void supervisor::on_crash(std::string_view what) {
 
 void supervisor::on_exit() {
   env_.over = true;
+  grace_.cancel();
   deadline_.cancel();
-  if (phase_ != phase::retiring)
-    tell_rosters(retire{});  // it broke: better nothing than half of it
-  if (phase_ != phase::serving)
-    summary_.took =
-        std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() - stop_began_);
-  env_.stopped->set(summary_);
-  asked_.clear();
+  if (!retiring_) tell_rosters(retire{});  // it broke: better nothing than half of it
+  asked_to_drain_.clear();
+  asked_to_stop_.clear();
 }
 
 }  // namespace fairlead::actors

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -10,7 +11,7 @@
 
 namespace fairlead::actors {
 
-/// The root: gives every broadcast its place in one order for all rosters, and takes the whole thing down.
+/// The root: gives every broadcast its place in one order for all rosters, drains, and takes the whole thing down.
 class supervisor final : public pinned_actor {
  public:
   supervisor(caf::actor_config&, std::shared_ptr<loop_unit>, environment&);
@@ -22,24 +23,32 @@ class supervisor final : public pinned_actor {
  private:
   void on_down(const caf::down_msg&) override;
   void on_crash(std::string_view what) override;
+  void on(begin_drain&);
   void on(stop&);
+  void on(stop_deadline);
   void on(const roster_drained&);
+  void begin(std::chrono::milliseconds timeout);
+  void close_everyone();
+  void drained();
   void take_down();
   template <class Message>
   void tell_rosters(const Message&);
 
   environment& env_;
-  protocol::timer deadline_;
-  enum class phase : std::uint8_t { serving, draining, retiring };
+  protocol::timer grace_, deadline_;
   struct child {
     bool drained = false;  // nobody is left on its loop
     bool ended = false;
   };
-  phase phase_ = phase::serving;
   std::vector<child> rosters_;
-  std::vector<stop_sink_ptr> asked_;  // who wants to know when it is over
-  protocol::time_point stop_began_{};
+  drain_options how_;
+  std::vector<std::function<void()>> closing_;  // to be called when nobody is accepted any more
+  std::vector<stop_sink_ptr> asked_to_drain_;   // who wants to know when nobody is left
+  std::vector<stop_sink_ptr> asked_to_stop_;    // who wants to know when it is over
+  protocol::time_point began_{}, deadline_at_ = protocol::time_point::max();
   shutdown_summary summary_;
+  bool stopping_ = false;  // once nobody is left it is over
+  bool retiring_ = false;  // rosters are to end
 };
 
 }  // namespace fairlead::actors

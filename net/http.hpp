@@ -73,6 +73,8 @@ class listener {
   [[nodiscard]] virtual std::string address() const = 0;  ///< with the port that was picked
   /// Stops accepting, ends idle HTTP connections; links live on. Idempotent, any thread but a loop's; returns when done.
   virtual void stop_accepting() = 0;
+  /// The same without waiting, also from a loop.
+  virtual void begin_stop_accepting() = 0;
   /// Drops every socket that is left: HTTP, lingering, links. Returns when no descriptor of this listener is open.
   virtual void stop() = 0;
   /// In force from the next request and connection on; any thread.

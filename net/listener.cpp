@@ -69,14 +69,19 @@ class listening final : public listener {
   }
 
   std::string address() const override { return address_; }
-  void stop_accepting() override { on_every_loop(&gate::close); }
-  void stop() override { on_every_loop(&gate::drop); }
+  void stop_accepting() override { wait_for(on_every_loop(&gate::close)); }
+  void begin_stop_accepting() override { on_every_loop(&gate::close); }
+  void stop() override { wait_for(on_every_loop(&gate::drop)); }
   void set_limits(const fairlead::limits& bounds) override { limits_->set(bounds); }
   std::size_t sockets() const noexcept override { return *open_; }
 
  private:
-  void on_every_loop(void (gate::*act)() noexcept) {
-    std::vector<std::future<void>> all;
+  using futures = std::vector<std::future<void>>;
+  static void wait_for(const futures& all) {
+    for (const auto& done : all) done.wait();
+  }
+  futures on_every_loop(void (gate::*act)() noexcept) {
+    futures all;
     for (std::size_t i = 0; i < loops_.size(); ++i) {
       auto done = std::make_shared<std::promise<void>>();
       // A loop that has stopped has destroyed what was on it.
@@ -86,7 +91,7 @@ class listening final : public listener {
       });
       if (posted) all.push_back(done->get_future());
     }
-    for (auto& done : all) done.wait();
+    return all;
   }
 
   const std::vector<std::shared_ptr<loop>> loops_;

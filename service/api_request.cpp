@@ -117,16 +117,41 @@ parsed<std::vector<connection_id>> except_of(const json::object& body) {
   return ids;
 }
 
-parsed<close_code> code_of(const json::value& value) {
+parsed<close_code> code_of(const json::value& value, std::string where) {
   json::error_code error;
   const auto number = value.to_number<std::uint16_t>(error);
   if (!error && may_be_sent(close_code{number})) return close_code{number};
   return problem{
-      "disconnect.code",
+      std::move(where),
       fmt::format(
           "{} may not be sent in a Close frame; give 1000 to 1003, 1007 to 1009, 1011 to 1014, or "
           "3000 to 4999 (RFC 6455 7.4)",
           json::serialize(value))};
+}
+
+parsed<std::string> reason_of(const json::value& value, std::string where) {
+  auto reason = text_of(value, where);
+  if (!reason || valid_close_reason(*reason)) return reason;
+  return problem{std::move(where),
+                 fmt::format("{} bytes; a Close frame holds at most {} (RFC 6455 5.5)",
+                             reason->size(), max_close_reason)};
+}
+
+/// Sets `out` to the whole number in this field, if there is one.
+template <class Number>
+std::optional<problem> read_number(const json::object& body, std::string_view name,
+                                   std::uint32_t least, Number& out) {
+  const auto* given = body.if_contains(name);
+  if (!given) return {};
+  json::error_code error;
+  const auto number = given->to_number<std::uint32_t>(error);
+  constexpr std::uint32_t most = 86'400'000;  // a day of milliseconds
+  if (!error && number >= least && number <= most) {
+    out = Number{number};
+    return {};
+  }
+  return problem{std::string{name}, fmt::format("{}; give a whole number from {} to {}",
+                                                json::serialize(*given), least, most)};
 }
 
 /// Fills in code and reason from the `disconnect` object.
@@ -141,18 +166,13 @@ std::optional<problem> read_close(const json::value& value, disconnect_request& 
   }
   if (auto wrong = unknown_field(*how, known, "disconnect.")) return wrong;
   if (const auto* given = how->if_contains("code")) {
-    const auto code = code_of(*given);
+    const auto code = code_of(*given, "disconnect.code");
     if (!code) return code.error();
     request.code = *code;
   }
   if (const auto* given = how->if_contains("reason")) {
-    auto reason = text_of(*given, "disconnect.reason");
+    auto reason = reason_of(*given, "disconnect.reason");
     if (!reason) return reason.error();
-    if (!valid_close_reason(*reason)) {
-      return problem{"disconnect.reason",
-                     fmt::format("{} bytes; a Close frame holds at most {} (RFC 6455 5.5)",
-                                 reason->size(), max_close_reason)};
-    }
     request.reason = std::move(*reason);
   }
   return {};
@@ -193,6 +213,33 @@ parsed<disconnect_request> parse_disconnect(std::string_view body) {
     if (auto wrong = read_close(*how, request)) return std::move(*wrong);
   }
   return request;
+}
+
+parsed<drain_options> parse_drain(std::string_view body, drain_options how) {
+  static constexpr std::array<std::string_view, 6> known{"timeout_ms", "grace_ms", "spread_ms",
+                                                         "rate",       "code",     "reason"};
+  const auto object = fields(body.empty() ? "{}" : body, known);
+  if (!object) return object.error();
+  if (auto wrong = read_number(*object, "timeout_ms", 0, how.timeout)) return std::move(*wrong);
+  if (auto wrong = read_number(*object, "grace_ms", 0, how.grace)) return std::move(*wrong);
+  if (auto wrong = read_number(*object, "spread_ms", 0, how.spread)) return std::move(*wrong);
+  if (auto wrong = read_number(*object, "rate", 1, how.rate)) return std::move(*wrong);
+  if (const auto* given = object->if_contains("code")) {
+    const auto code = code_of(*given, "code");
+    if (!code) return code.error();
+    how.code = *code;
+  }
+  if (const auto* given = object->if_contains("reason")) {
+    auto reason = reason_of(*given, "reason");
+    if (!reason) return reason.error();
+    how.reason = std::move(*reason);
+  }
+  if (how.grace > std::chrono::milliseconds{0} && how.grace >= how.timeout) {
+    return problem{"grace_ms", fmt::format("{} ms leave no time to close connections; give less "
+                                           "than timeout_ms, {}",
+                                           how.grace.count(), how.timeout.count())};
+  }
+  return how;
 }
 
 }  // namespace fairlead::service

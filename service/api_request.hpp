@@ -8,6 +8,7 @@
 
 #include <fairlead/close.hpp>
 #include <fairlead/connection.hpp>
+#include <fairlead/drain.hpp>
 #include <fairlead/message.hpp>
 
 #include "service/debug_query.hpp"
@@ -39,5 +40,9 @@ struct disconnect_request {
 [[nodiscard]] parsed<send_all_request> parse_send_all(std::string_view body);
 /// `{"client"|"user": ..., "disconnect": {"code": 1000, "reason": "..."}}`; code and reason are optional.
 [[nodiscard]] parsed<disconnect_request> parse_disconnect(std::string_view body);
+
+/// `{"timeout_ms": ..., "grace_ms": ..., "spread_ms": ..., "rate": ..., "code": ..., "reason": ...}` over `defaults`; all
+/// are optional, and so is the body.
+[[nodiscard]] parsed<drain_options> parse_drain(std::string_view body, drain_options defaults);
 
 }  // namespace fairlead::service

@@ -1,5 +1,6 @@
 #include "service/command_line.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <ostream>
@@ -55,8 +56,13 @@ std::vector<flag> serve_flags() {
        "header field by which a trusted proxy names the user; without it all are anonymous",
        &set_user_header},
       {"--drain-timeout", "TIME",
-       "after SIGTERM, how long clients may take to close: 500ms, 10s, 2m [10s]",
+       "from SIGTERM to the end, who is left then is cut: 500ms, 10s, 2m [10s]",
        &set_drain_timeout},
+      {"--drain-grace", "TIME", "of that, how long all goes on after /ready has turned 503 [0s]",
+       &set_drain_grace},
+      {"--drain-spread", "TIME", "over how long closes are spread at most [5s]", &set_drain_spread},
+      {"--drain-rate", "N", "closes a second, more where the spread would be passed [1000]",
+       &set_drain_rate},
       {"--log-level", "LEVEL", "debug, info, warning or error [info]", &set_log_level},
       {"--log-format", "FORMAT", "human or json, on standard error [human]", &set_log_format},
   };
@@ -66,13 +72,14 @@ std::string program_footer() {
   return "Start with:    fairlead serve\n"
          "Then look at:  curl http://127.0.0.1:8001/debug/tree\n"
          "All options:   fairlead serve --help\n"
-         "Exit codes:    0 clean, 1 failed while running, 2 wrong usage or configuration";
+         "Exit codes:    0 clean, 1 failed while running, 2 wrong usage or configuration,\n"
+         "               3 drained, but some clients had to be cut at the deadline";
 }
 
 std::string serve_footer() {
-  return fmt::format("SIGTERM and SIGINT drain: no new clients, everyone is closed with 1001, exit "
+  return fmt::format("SIGTERM and SIGINT drain: no new clients, everyone is closed with 1012, exit "
                      "0. A second signal\n"
-                     "does not wait for them. The command line wins over the file. The file is "
+                     "cuts them at once. The command line wins over the file. The file is "
                      "TOML; these are all\n"
                      "its keys with their defaults:\n\n{}",
                      default_config());
@@ -116,7 +123,9 @@ int run_check(const std::string& file, std::ostream& out, std::ostream& err) {
 /// The option of the command line that sets the server option of this name.
 std::string flag_name(std::string_view option) {
   if (option == "internal_token") return "--internal-token";
-  return fmt::format("--{}", option);
+  auto name = fmt::format("--{}", option);
+  std::replace(name.begin(), name.end(), '.', '-');
+  return name;
 }
 
 std::variant<serve_command, finished> read_serve(const parser& p, std::ostream& err) {

@@ -9,7 +9,7 @@
 /// The program's arguments. The command line wins over the file, the file over the defaults.
 namespace fairlead::service {
 
-inline constexpr int exit_clean = 0, exit_failure = 1, exit_usage = 2;
+inline constexpr int exit_clean = 0, exit_failure = 1, exit_usage = 2, exit_cut = 3;
 
 /// `fairlead serve`, with everything read and checked.
 struct serve_command {

@@ -140,12 +140,22 @@ void add_log_and_drain(std::vector<config_key>& keys) {
                           [](const settings& s) { return std::string{to_string(s.log_level)}; }));
   keys.push_back(text_key("log", "format", "human or json", &set_log_format,
                           [](const settings& s) { return std::string{to_string(s.format)}; }));
-  keys.push_back(text_key(
-      "drain", "timeout", "after SIGTERM, how long clients may take to close before they are cut",
-      &set_drain_timeout, [](const settings& s) { return show_duration(s.drain_timeout); }));
-  keys.back().show = [](const settings& s) {
-    return show_duration(s.drain_timeout);
-  };  // quoted already
+  const auto drain_time = [&](std::string name, std::string about, text_setter set,
+                              milliseconds drain_options::*member) {
+    keys.push_back(text_key("drain", std::move(name), std::move(about), set, {}));
+    keys.back().show = [member](const settings& s) { return show_duration(s.server.drain.*member); };
+  };
+  drain_time("timeout", "from SIGTERM to the end; who is left then is cut", &set_drain_timeout,
+             &drain_options::timeout);
+  drain_time("grace", "of that, how long all goes on after /ready has turned 503", &set_drain_grace,
+             &drain_options::grace);
+  drain_time("spread", "over how long closes are spread at most; 0s: all at once",
+             &set_drain_spread, &drain_options::spread);
+  keys.push_back({"drain", "rate", "closes a second; more where spread would be passed",
+                  [](settings& s, const toml::node& n) {
+                    return read_number(s.server.drain.rate, n, 1, UINT32_MAX);
+                  },
+                  [](const settings& s) { return show_value(s.server.drain.rate); }});
 }
 
 std::vector<config_key> all_keys() {

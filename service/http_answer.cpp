@@ -26,6 +26,14 @@ net::http_response bad_request(const problem& p) {
                      400);
 }
 
+net::http_response health_answer(bool ready) {
+  return json_answer({{"status", ready ? "ok" : "draining"}});
+}
+
+net::http_response ready_answer(bool ready) {
+  return json_answer({{"status", ready ? "ready" : "draining"}}, ready ? 200 : 503);
+}
+
 net::http_response method_not_allowed(std::string_view method, std::string_view path,
                                       std::string allowed) {
   auto answer =

@@ -40,7 +40,7 @@ bool allows(std::string_view route_method, std::string_view method) noexcept {
 
 json::object status_json(const server_status& s, protocol::wall_time at) {
   json::object out;
-  out["status"] = s.draining ? "draining" : "ok";
+  out["status"] = s.ready ? "ok" : "draining";
   out["version"] = version();
   out["started"] = rfc3339(s.started);
   out["uptime_s"] = std::chrono::duration_cast<std::chrono::seconds>(at - s.started).count();
@@ -56,10 +56,11 @@ internal_api::internal_api(internal_api_options o)
     : options_(std::move(o)), desk_(std::make_shared<reply_desk>(options_.loop)) {}
 
 std::span<const internal_api::route> internal_api::routes() noexcept {
-  static constexpr std::array<route, 9> all{{
+  static constexpr std::array<route, 12> all{{
       {"GET", "/", "this list", &internal_api::index},
-      {"GET", "/health", "whether the server serves or drains; needs no token",
-       &internal_api::health},
+      {"GET", "/health", "200 while the process is alive; needs no token", &internal_api::health},
+      {"GET", "/ready", "200 while it serves, 503 once it drains; needs no token",
+       &internal_api::ready},
       {"GET", "/debug/tree",
        "the supervision tree: mailboxes, connections by state and lag of each loop",
        &internal_api::tree},
@@ -79,19 +80,24 @@ std::span<const internal_api::route> internal_api::routes() noexcept {
       {"POST", "/api/disconnect",
        R"({"client"|"user": ..., "disconnect": {"code": 1000, "reason": "..."}}: close one connection or one user's)",
        &internal_api::disconnect},
+      {"GET", "/api/drain", "how far a drain has come", &internal_api::drain_state},
+      {"POST", "/api/drain",
+       R"({"timeout_ms", "grace_ms", "spread_ms", "rate", "code", "reason"}, all optional: begin to go down)",
+       &internal_api::drain},
   }};
   return all;
 }
 
 void internal_api::handle(const net::http_request& request, net::respond respond) {
-  if (request.path != "/health") {
+  if (request.path != "/health" && request.path != "/ready") {
     if (auto refusal = refuse_request(request, options_.token)) return respond(std::move(*refusal));
   }
   std::string allowed;
   for (const auto& r : routes()) {
     if (!matches(r.path, request.path)) continue;
     if (allows(r.method, request.method)) return (this->*r.run)(request, std::move(respond));
-    allowed = r.method == "GET" ? "GET, HEAD" : r.method;
+    allowed += allowed.empty() ? "" : ", ";
+    allowed += r.method == "GET" ? "GET, HEAD" : r.method;
   }
   if (!allowed.empty())
     return respond(method_not_allowed(request.method, request.path, std::move(allowed)));
@@ -119,10 +125,11 @@ void internal_api::index(const net::http_request&, net::respond respond) {
 }
 
 void internal_api::health(const net::http_request&, net::respond respond) {
-  const auto status = options_.status();
-  respond(json_answer(
-      {{"status", status.draining ? "draining" : "ok"}, {"connections", status.connections}},
-      status.draining ? 503 : 200));
+  respond(health_answer(options_.status().ready));
+}
+
+void internal_api::ready(const net::http_request&, net::respond respond) {
+  respond(ready_answer(options_.status().ready));
 }
 
 void internal_api::tree(const net::http_request&, net::respond respond) {
@@ -253,6 +260,19 @@ void internal_api::disconnect(const net::http_request& request, net::respond res
                                     result({{"initiated", n}});
                                   });
   }
+}
+
+void internal_api::drain_state(const net::http_request&, net::respond respond) {
+  respond(json_answer(drain_json(options_.drain_state())));
+}
+
+void internal_api::drain(const net::http_request& request, net::respond respond) {
+  auto how = parse_drain(request.body, options_.drain_defaults);
+  if (!how) return respond(bad_request(how.error()));
+  if (options_.logger)
+    (*options_.logger)(severity::info, "api.drain", {{"by", std::string_view{request.peer}}});
+  options_.drain(std::move(*how));
+  respond(json_answer(drain_json(options_.drain_state()), 202));
 }
 
 }  // namespace fairlead::service

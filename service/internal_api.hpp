@@ -21,6 +21,9 @@ struct internal_api_options {
   std::string token;                           ///< empty: none is asked for
   std::shared_ptr<log> logger;                 ///< null: silent
   std::function<server_status()> status;
+  drain_options drain_defaults = {};  ///< what a request to drain does not say
+  std::function<void(drain_options)> drain = {};
+  std::function<drain_progress()> drain_state = {};
   std::chrono::milliseconds snapshot_timeout{1'000};  ///< after it an actor is listed as unanswered
   std::chrono::milliseconds outcome_timeout{
       5'000};  ///< after it a send that is still queued is answered with 202
@@ -44,6 +47,7 @@ class internal_api final : public net::http_service {
 
   void index(const net::http_request&, net::respond);
   void health(const net::http_request&, net::respond);
+  void ready(const net::http_request&, net::respond);
   void tree(const net::http_request&, net::respond);
   void connections(const net::http_request&, net::respond);
   void one_connection(const net::http_request&, net::respond);
@@ -51,6 +55,8 @@ class internal_api final : public net::http_service {
   void send(const net::http_request&, net::respond);
   void send_all(const net::http_request&, net::respond);
   void disconnect(const net::http_request&, net::respond);
+  void drain_state(const net::http_request&, net::respond);
+  void drain(const net::http_request&, net::respond);
 
   /// Answers with `{"result": ...}`, or with 202 and `pending` if the outcome takes too long.
   [[nodiscard]] std::function<void(boost::json::object)> result_to(net::respond);

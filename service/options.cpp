@@ -51,8 +51,8 @@ void check_limits(const limits& l, problems& found) {
 
 std::string_view path_problem(std::string_view path) noexcept {
   if (!path.starts_with('/')) return R"(a path begins with "/", such as "/ws")";
-  if (path == "/health")
-    return R"("/health" is taken by the health check; choose another path, such as "/ws")";
+  if (path == "/health" || path == "/ready")
+    return R"("/health" and "/ready" are taken by the health checks; choose another path, such as "/ws")";
   const auto plain = [](unsigned char c) { return c > 0x20 && c < 0x7F && c != '?' && c != '#'; };
   if (!std::all_of(path.begin(), path.end(), plain)) {
     return R"(a path has printable ASCII characters without spaces, "?" or "#", such as "/ws")";
@@ -67,8 +67,38 @@ std::string_view token_problem(std::string_view token) noexcept {
   return "a token has printable ASCII characters without spaces";
 }
 
-problems check(const server_options& o) {
+problems check(const drain_options& o) {
+  using std::chrono::milliseconds;
   problems found;
+  constexpr milliseconds longest = std::chrono::hours{24};
+  const auto time = [&](std::string_view name, milliseconds given) {
+    if (given >= milliseconds{0} && given <= longest) return;
+    found.push_back({fmt::format("drain.{}", name),
+                     fmt::format("{} ms is out of range; give 0 to {} ms", given.count(),
+                                 longest.count())});
+  };
+  time("grace", o.grace);
+  time("spread", o.spread);
+  time("timeout", o.timeout);
+  if (o.grace > milliseconds{0} && o.grace >= o.timeout) {
+    found.push_back({"drain.grace",
+                     fmt::format("{} leave no time to close connections; give less than drain.timeout, {}",
+                                 in_words(o.grace), in_words(o.timeout))});
+  }
+  if (o.rate == 0) {
+    found.push_back({"drain.rate", "0 would close nobody; give 1 or more a second"});
+  }
+  if (!may_be_sent(o.code) || !valid_close_reason(o.reason)) {
+    found.push_back({"drain.code",
+                     fmt::format("close code {} or its reason cannot be sent; give a code such as "
+                                 "1012 and at most {} bytes of UTF-8",
+                                 static_cast<unsigned>(o.code), max_close_reason)});
+  }
+  return found;
+}
+
+problems check(const server_options& o) {
+  problems found = check(o.drain);
   check_addresses(o, found);
   if (const auto what = token_problem(o.internal_token); !what.empty()) {
     found.push_back(

@@ -57,7 +57,8 @@ inline constexpr unsigned most_threads = 1024;
 [[nodiscard]] std::string_view path_problem(std::string_view path) noexcept;
 [[nodiscard]] std::string_view token_problem(std::string_view token) noexcept;
 
-/// Everything that is wrong with these options, by option.
+/// Everything that is wrong with these options, by option (`drain.grace`).
+[[nodiscard]] problems check(const drain_options&);
 [[nodiscard]] problems check(const server_options&);
 
 }  // namespace fairlead::service

@@ -8,11 +8,6 @@
 namespace fairlead::service {
 namespace {
 
-net::http_response health(bool draining) {
-  // A load balancer takes 503 as the sign to send no one here any more.
-  return json_answer({{"status", draining ? "draining" : "ok"}}, draining ? 503 : 200);
-}
-
 net::http_response upgrade_required(std::string_view path) {
   auto answer = error_answer(
       426,
@@ -30,17 +25,18 @@ net::http_response refusal(const refuse& no) {
 }  // namespace
 
 void public_service::handle(const net::http_request& request, net::respond respond) {
-  const bool is_health = request.path == "/health";
+  const bool is_health = request.path == "/health" || request.path == "/ready";
   if (!is_health && request.path != options_.path) {
-    return respond(error_answer(
-        404, fmt::format("there is nothing at {}; WebSocket is at {}, health at /health",
-                         in_quotes(request.path), options_.path)));
+    return respond(error_answer(404, fmt::format("there is nothing at {}; WebSocket is at {}, "
+                                                 "health checks at /health and /ready",
+                                                 in_quotes(request.path), options_.path)));
   }
   if (request.method != "GET" && !(is_health && request.method == "HEAD")) {
     return respond(
         method_not_allowed(request.method, request.path, is_health ? "GET, HEAD" : "GET"));
   }
-  respond(is_health ? health(options_.draining()) : upgrade_required(options_.path));
+  if (request.path == "/health") return respond(health_answer(options_.ready()));
+  respond(is_health ? ready_answer(options_.ready()) : upgrade_required(options_.path));
 }
 
 admission public_service::admit_or_refuse(const upgrade_request& request) const {
@@ -66,7 +62,7 @@ public_service::upgrade(std::size_t loop, const upgrade_request& request, const 
     return error_answer(404, fmt::format("there is no WebSocket at {}; connect to {}",
                                          in_quotes(request.path), options_.path));
   }
-  if (options_.draining()) {
+  if (options_.refusing()) {
     auto answer = error_answer(503, "the server is shutting down; connect again in a moment");
     answer.headers.emplace_back("Retry-After", "1");
     return answer;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <future>
 #include <ostream>
 #include <thread>
 
@@ -44,20 +45,28 @@ void print_addresses(const server& s, const settings& values, std::ostream& out)
   out.flush();
 }
 
-/// Shuts the server down; a second signal meanwhile ends the process at once.
-void drain(server& s, const stop_signals& signals, std::chrono::milliseconds timeout, log& out) {
-  std::atomic<bool> drained{false};
-  std::thread impatient{[&] {
+/// Drains and ends the server; a second signal meanwhile cuts who is left. Returns the exit code.
+int drain(server& s, const stop_signals& signals, log& out) {
+  std::atomic<bool> cut_short{false}, over{false};
+  std::promise<void> ended;
+  std::thread impatient{[&, ending = ended.get_future()] {
     const int number = signals.wait();
-    if (drained) return;
+    if (over) return;
+    cut_short = true;
     out(severity::warning, "server.drain_cut_short",
         {{"signal", std::int64_t{number}}, {"connections", std::uint64_t{s.connection_count()}}});
-    std::_Exit(exit_failure);
+    s.drain({.spread = std::chrono::milliseconds{0}, .timeout = std::chrono::milliseconds{0}});
+    // Something of ours is stuck: nothing is left to wait for.
+    if (ending.wait_for(std::chrono::seconds{1}) != std::future_status::ready)
+      std::_Exit(exit_failure);
   }};
-  s.shutdown(timeout, close_code::going_away, "server shutting down");
-  drained = true;
+  const auto summary = s.drain().get();
+  s.shutdown();
+  over = true;
+  ended.set_value();
   pthread_kill(impatient.native_handle(), SIGTERM);
   impatient.join();
+  return cut_short ? exit_failure : summary.cut > 0 ? exit_cut : exit_clean;
 }
 
 }  // namespace
@@ -81,9 +90,8 @@ int serve(settings values, std::ostream& out) {
       severity::info, "server.stopping",
       {{"signal", number == SIGINT ? std::string_view{"SIGINT"} : std::string_view{"SIGTERM"}},
        {"connections", std::uint64_t{server.connection_count()}},
-       {"drain_timeout_ms", std::int64_t{values.drain_timeout.count()}}});
-  drain(server, signals, values.drain_timeout, *logger);
-  return exit_clean;
+       {"drain_timeout_ms", std::int64_t{values.server.drain.timeout.count()}}});
+  return drain(server, signals, *logger);
 }
 
 }  // namespace fairlead::service

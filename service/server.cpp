@@ -111,6 +111,21 @@ server::recently_closed(std::chrono::milliseconds timeout) const {
   return std::move(future);
 }
 
+std::future<shutdown_summary> server::drain() {
+  return impl_ ? impl_->drain() : drain(drain_options{});
+}
+
+std::future<shutdown_summary> server::drain(drain_options how) {
+  if (impl_) return impl_->drain(std::move(how));
+  auto [answer, future] = promised<shutdown_summary>();
+  answer({});
+  return std::move(future);
+}
+
+drain_progress server::drain_state() const {
+  return impl_ ? impl_->drain_state() : drain_progress{};
+}
+
 shutdown_summary server::shutdown(std::chrono::milliseconds deadline, close_code code,
                                   std::string reason) {
   return impl_ ? impl_->shutdown(deadline, code, std::move(reason)) : shutdown_summary{};

@@ -16,9 +16,9 @@ namespace {
 using std::chrono::milliseconds;
 
 /// All that is wrong in one exception: a caller who mends one option at a time starts too often.
-void throw_if_wrong(const server_options& options) {
+void throw_if_wrong(const service::problems& found) {
   std::string text;
-  for (const auto& p : service::check(options))
+  for (const auto& p : found)
     text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", p.where, p.what);
   if (!text.empty()) throw std::invalid_argument{"server_options: " + text};
 }
@@ -26,7 +26,7 @@ void throw_if_wrong(const server_options& options) {
 }  // namespace
 
 server::impl::impl(server_options options) : options_(std::move(options)) {
-  throw_if_wrong(options_);
+  throw_if_wrong(service::check(options_));
 }
 
 void server::impl::serve() {
@@ -90,7 +90,8 @@ void server::impl::start_listeners() {
                                           .path = options_.path,
                                           .on_upgrade = std::move(options_.on_upgrade),
                                           .logger = options_.logger,
-                                          .draining = [this] { return draining_.load(); }}));
+                                          .ready = [this] { return !unready_; },
+                                          .refusing = [this] { return refusing_.load(); }}));
   {
     const std::lock_guard lock{mutex_};
     address_ = public_listener_->address();
@@ -108,7 +109,10 @@ void server::impl::start_listeners() {
                                .loop = side_,
                                .token = options_.internal_token,
                                .logger = options_.logger,
-                               .status = [this] { return status(); }}));
+                               .status = [this] { return status(); },
+                               .drain_defaults = options_.drain,
+                               .drain = [this](drain_options how) { drain(std::move(how)); },
+                               .drain_state = [this] { return drain_state(); }}));
   const std::lock_guard lock{mutex_};
   internal_address_ = internal_listener_->address();
 }
@@ -125,7 +129,7 @@ std::string server::impl::internal_address() const {
 
 service::server_status server::impl::status() const {
   service::server_status s{
-      .draining = draining_, .started = started_, .listen = {}, .internal = {}};
+      .ready = !unready_, .started = started_, .listen = {}, .internal = {}};
   s.loops = loops_.size();
   s.connections = backbone_->connection_count();
   const std::lock_guard lock{mutex_};
@@ -145,6 +149,33 @@ bool server::impl::inside_a_loop() const noexcept {
 bool server::impl::begun_before() {
   const std::lock_guard lock{mutex_};
   return std::exchange(shutdown_begun_, true);
+}
+
+std::future<shutdown_summary> server::impl::drain(drain_options how) {
+  throw_if_wrong(service::check(how));
+  unready_ = true;
+  std::chrono::steady_clock::rep none = 0;
+  drain_began_.compare_exchange_strong(none,
+                                       std::chrono::steady_clock::now().time_since_epoch().count());
+  auto done = std::make_shared<std::promise<shutdown_summary>>();
+  auto drained = done->get_future();
+  backbone_->drain(
+      std::move(how),
+      [this] {
+        refusing_ = true;
+        public_listener_->begin_stop_accepting();
+      },
+      [done](const shutdown_summary& s) { done->set_value(s); });
+  return drained;
+}
+
+drain_progress server::impl::drain_state() const {
+  using std::chrono::steady_clock;
+  auto state = backbone_->drain_state();
+  if (const auto began = drain_began_.load(); began != 0)
+    state.elapsed = std::chrono::duration_cast<milliseconds>(
+        steady_clock::now().time_since_epoch() - steady_clock::duration{began});
+  return state;
 }
 
 shutdown_summary server::impl::shutdown(milliseconds deadline, close_code code,
@@ -171,7 +202,8 @@ shutdown_summary server::impl::shutdown(milliseconds deadline, close_code code,
 
 shutdown_summary server::impl::take_down(milliseconds deadline, close_code code,
                                          std::string reason) {
-  draining_ = true;
+  unready_ = true;
+  refusing_ = true;
   if (public_listener_) public_listener_->stop_accepting();
   shutdown_summary summary;
   if (backbone_) {
@@ -193,6 +225,9 @@ shutdown_summary server::impl::take_down(milliseconds deadline, close_code code,
                        {{"connections", summary.connections},
                         {"closed", summary.closed},
                         {"aborted", summary.aborted},
+                        {"cut", summary.cut},
+                        {"messages_written", summary.messages_written},
+                        {"messages_refused", summary.messages_refused},
                         {"took_ms", std::int64_t{summary.took.count()}}});
   }
   return summary;

@@ -31,6 +31,9 @@ class server::impl {
   [[nodiscard]] actors::backbone& backbone() noexcept { return *backbone_; }
   [[nodiscard]] std::string address() const;
   [[nodiscard]] std::string internal_address() const;
+  std::future<shutdown_summary> drain() { return drain(options_.drain); }
+  std::future<shutdown_summary> drain(drain_options);
+  [[nodiscard]] drain_progress drain_state() const;
   shutdown_summary shutdown(std::chrono::milliseconds deadline, close_code, std::string reason);
 
  private:
@@ -58,7 +61,9 @@ class server::impl {
   bool shutdown_begun_ = false;
 
   bool served_ = false;  // it came up, so that its end is worth a line
-  std::atomic<bool> draining_{false};
+  std::atomic<bool> unready_{false};   // a drain or shutdown has begun
+  std::atomic<bool> refusing_{false};  // nobody is accepted any more
+  std::atomic<std::chrono::steady_clock::rep> drain_began_{0};
   std::promise<shutdown_summary> stopped_;
   const std::shared_future<shutdown_summary> summary_{stopped_.get_future()};
 };

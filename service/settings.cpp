@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <fstream>
 
 #include <fmt/format.h>
@@ -33,6 +34,13 @@ std::string choose_one(Enum& out, std::string_view text,
 
 std::string not_an_address(std::string_view text) {
   return fmt::format("{} is no address; give {}", in_quotes(text), address_form);
+}
+
+std::string set_duration(std::chrono::milliseconds& out, std::string_view text) {
+  const auto duration = parse_duration(text);
+  if (!duration) return fmt::format("{} is no duration; give {}", in_quotes(text), duration_form);
+  out = *duration;
+  return {};
 }
 
 /// Letters, digits and the other characters of a token (RFC 9110 5.6.2).
@@ -111,9 +119,22 @@ std::string set_log_format(settings& s, std::string_view text) {
 }
 
 std::string set_drain_timeout(settings& s, std::string_view text) {
-  const auto duration = parse_duration(text);
-  if (!duration) return fmt::format("{} is no duration; give {}", in_quotes(text), duration_form);
-  s.drain_timeout = *duration;
+  return set_duration(s.server.drain.timeout, text);
+}
+std::string set_drain_grace(settings& s, std::string_view text) {
+  return set_duration(s.server.drain.grace, text);
+}
+std::string set_drain_spread(settings& s, std::string_view text) {
+  return set_duration(s.server.drain.spread, text);
+}
+
+std::string set_drain_rate(settings& s, std::string_view text) {
+  const auto* const end = text.data() + text.size();
+  std::uint32_t rate = 0;
+  const auto read = std::from_chars(text.data(), end, rate);
+  if (read.ec != std::errc{} || read.ptr != end || rate == 0)
+    return fmt::format("{} is no rate; give 1 or more connections a second", in_quotes(text));
+  s.server.drain.rate = rate;
   return {};
 }
 

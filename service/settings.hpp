@@ -22,7 +22,6 @@ struct settings {
       user_header;  ///< the request header field that holds the user; empty: everyone is anonymous
   severity log_level = severity::info;
   log_format format = log_format::human;
-  std::chrono::milliseconds drain_timeout{10'000};
 };
 
 [[nodiscard]] std::string_view to_string(plain_mode) noexcept;
@@ -41,5 +40,8 @@ set_token_file(settings&, const std::string& path);  ///< the file's first line;
 [[nodiscard]] std::string set_log_level(settings&, std::string_view);
 [[nodiscard]] std::string set_log_format(settings&, std::string_view);
 [[nodiscard]] std::string set_drain_timeout(settings&, std::string_view);
+[[nodiscard]] std::string set_drain_grace(settings&, std::string_view);
+[[nodiscard]] std::string set_drain_spread(settings&, std::string_view);
+[[nodiscard]] std::string set_drain_rate(settings&, std::string_view);
 
 }  // namespace fairlead::service

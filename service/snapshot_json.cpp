@@ -208,4 +208,16 @@ json::object tree_json(const actors::tree_snapshot& tree, wall_time now) {
   return out;
 }
 
+json::object drain_json(const drain_progress& p) {
+  json::object out;
+  out["phase"] = view(to_string(p.phase));
+  out["connections"] = p.connections;
+  out["asked"] = p.asked;
+  out["closed"] = p.closed;
+  out["aborted"] = p.aborted;
+  out["left"] = p.left;
+  out["elapsed_ms"] = p.elapsed.count();
+  return out;
+}
+
 }  // namespace fairlead::service

@@ -37,6 +37,8 @@ namespace fairlead::service {
                                                   protocol::wall_time now);
 /// One line of /debug/closed.
 [[nodiscard]] boost::json::object closed_json(const protocol::closed_record&);
+/// All of /api/drain.
+[[nodiscard]] boost::json::object drain_json(const drain_progress&);
 /// The supervisor with its rosters below it, and who did not answer.
 [[nodiscard]] boost::json::object tree_json(const actors::tree_snapshot&, protocol::wall_time now);
 

@@ -14,6 +14,7 @@
 
 #include <fairlead/behavior.hpp>
 #include <fairlead/connection.hpp>
+#include <fairlead/drain.hpp>
 #include <fairlead/limits.hpp>
 #include <fairlead/log.hpp>
 #include <fairlead/snapshot.hpp>
@@ -64,6 +65,8 @@ struct server_options {
   std::shared_ptr<log> logger = {};
   /// How long a per-user behaviour outlives its last connection.
   std::chrono::milliseconds user_linger{30'000};
+  /// How it drains where nobody says otherwise: `drain()`, and `POST /api/drain` without fields.
+  drain_options drain = {};
 
   /// Who comes in, and as whom; default: everyone, anonymous. Called before there is a connection.
   std::function<admission(const upgrade_request&)> on_upgrade = {};
@@ -75,14 +78,6 @@ struct server_options {
   connection_behavior_factory per_connection = {};
   /// If set, one for each user that has connections.
   user_behavior_factory per_user = {};
-};
-
-/// What a shutdown did.
-struct shutdown_summary {
-  std::uint64_t connections = 0;  ///< open when it began
-  std::uint64_t closed = 0;       ///< ended by a complete closing handshake
-  std::uint64_t aborted = 0;      ///< still there at the deadline, or lost on the way
-  std::chrono::milliseconds took{0};
 };
 
 /// A WebSocket server: event loops, connections, supervision. Its functions may be called from any thread.
@@ -140,8 +135,19 @@ class server {
   [[nodiscard]] std::future<std::vector<closed_record>>
   recently_closed(std::chrono::milliseconds timeout = std::chrono::seconds{1}) const;
 
-  /// Stops accepting, closes everyone with this code and reason, what is queued first; waits for what is in flight up to
-  /// the deadline, aborts the rest and stops the loops. Idempotent; a second caller waits for the first's result.
+  /// Begins to go down without hurting anyone (`drain_options`); at once `/ready` says 503. Ready when nobody is left;
+  /// from then on the server refuses newcomers, and its internal listener answers until `shutdown`. Called again while it
+  /// drains, what is left is closed as the newer options say, without a further grace, and the earlier deadline stands.
+  /// Without options: those of `server_options`. std::invalid_argument for options that cannot be used. Also from a
+  /// handler, which must not wait for it.
+  std::future<shutdown_summary> drain();
+  std::future<shutdown_summary> drain(drain_options);
+  /// How far it has come.
+  [[nodiscard]] drain_progress drain_state() const;
+
+  /// Ends. Stops accepting, closes everyone with this code and reason, what is queued first, all at once; waits for what is
+  /// in flight up to the deadline, aborts the rest and stops the loops. To spread the closes, `drain` first; then this
+  /// returns what the drain did. Idempotent; a second caller waits for the first's result.
   /// Throws std::logic_error if called from a handler, which it would wait for, and std::invalid_argument for a code or
   /// reason that cannot be sent.
   shutdown_summary shutdown(std::chrono::milliseconds deadline = std::chrono::seconds{10},

@@ -5,6 +5,8 @@
 namespace fairlead::service {
 namespace {
 
+using namespace std::chrono_literals;
+
 template <class Parsed>
 std::string complaint(const Parsed& request) {
   REQUIRE(request.has_error());
@@ -95,6 +97,37 @@ TEST_SUITE("service/api_request") {
               .starts_with("disconnect.cod: "));
     CHECK(complaint(parse_disconnect(R"({"user": "a", "disconnect": 1000})"))
               .starts_with("disconnect: a JSON int64"));
+  }
+
+  TEST_CASE("drain: every field is optional, and so is the body; what is not said is the default") {
+    const drain_options defaults{.rate = 5, .timeout = 7s};
+    CHECK(parse_drain("", defaults)->rate == 5);
+    CHECK(parse_drain("{}", defaults)->timeout == 7s);
+    const auto all = parse_drain(
+        R"({"timeout_ms": 9000, "grace_ms": 1000, "spread_ms": 0, "rate": 50, "code": 1001, "reason": "bye"})",
+        defaults);
+    REQUIRE(all.has_value());
+    CHECK(all->timeout == 9s);
+    CHECK(all->grace == 1s);
+    CHECK(all->spread == 0s);
+    CHECK(all->rate == 50);
+    CHECK(all->code == close_code::going_away);
+    CHECK(all->reason == "bye");
+  }
+
+  TEST_CASE("drain: what is wrong is named with what would be right") {
+    const auto wrong = [](std::string_view body) {
+      const auto parsed = parse_drain(body, {});
+      REQUIRE_FALSE(parsed.has_value());
+      return parsed.error().where + ": " + parsed.error().what;
+    };
+    CHECK(wrong(R"({"timeout_m": 1})")
+              .starts_with("timeout_m: there is no such field; did you mean \"timeout_ms\"?"));
+    CHECK(wrong(R"({"rate": 0})") == "rate: 0; give a whole number from 1 to 86400000");
+    CHECK(wrong(R"({"grace_ms": "1s"})") ==
+          "grace_ms: \"1s\"; give a whole number from 0 to 86400000");
+    CHECK(wrong(R"({"code": 1006})").starts_with("code: 1006 may not be sent"));
+    CHECK(wrong(R"({"grace_ms": 5000, "timeout_ms": 5000})").starts_with("grace_ms: 5000 ms leave"));
   }
 }
 

@@ -65,7 +65,7 @@ TEST_SUITE("service/command_line") {
     CHECK(r.values().plain == plain_mode::echo);
     CHECK(r.values().log_level == severity::error);
     CHECK(r.values().format == log_format::human);
-    CHECK(r.values().drain_timeout == std::chrono::milliseconds{250});
+    CHECK(r.values().server.drain.timeout == std::chrono::milliseconds{250});
   }
 
   TEST_CASE("every option is read") {

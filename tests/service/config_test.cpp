@@ -42,7 +42,7 @@ TEST_SUITE("service/config") {
     CHECK(loaded.values.server.listen == "127.0.0.1:8000");
     CHECK(loaded.values.server.internal == "127.0.0.1:8001");
     CHECK(loaded.values.plain == plain_mode::broadcast);
-    CHECK(loaded.values.drain_timeout == 10s);
+    CHECK(loaded.values.server.drain.timeout == 10s);
   }
 
   TEST_CASE("every key is read") {
@@ -65,6 +65,9 @@ level = "debug"
 format = "json"
 [drain]
 timeout = "1m"
+grace = "5s"
+spread = "0s"
+rate = 7
 )",
                                      "f.toml");
     CHECK(loaded.problems.empty());
@@ -81,7 +84,10 @@ timeout = "1m"
     CHECK(s.server.limits.close_timeout == 1500ms);
     CHECK(s.log_level == severity::debug);
     CHECK(s.format == log_format::json);
-    CHECK(s.drain_timeout == 1min);
+    CHECK(s.server.drain.timeout == 1min);
+    CHECK(s.server.drain.grace == 5s);
+    CHECK(s.server.drain.spread == 0s);
+    CHECK(s.server.drain.rate == 7);
   }
 
   TEST_CASE("the reference that --help prints is a file that means the defaults") {

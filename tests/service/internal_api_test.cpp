@@ -50,8 +50,10 @@ TEST_SUITE("service/internal_api") {
       "GET / lists the endpoints; what is not there is 404, the wrong method 405 with Allow") {
     const auto index = get(api(), "/");
     CHECK(index.status == 200);
-    CHECK(index.body.at("endpoints").as_array().size() == 9);
+    CHECK(index.body.at("endpoints").as_array().size() == 12);
     CHECK(get(api(), "/health").body.at("status") == "ok");
+    CHECK(get(api(), "/ready").body.at("status") == "ready");
+    CHECK(test::request(api(), "DELETE", "/api/drain").has("\r\nAllow: GET, HEAD, POST\r\n"));
     const auto missing = get(api(), "/debug/conections");
     CHECK(missing.status == 404);
     CHECK(missing.body.at("error").as_string().find("did you mean \"/debug/connections\"?") !=

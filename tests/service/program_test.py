@@ -209,7 +209,7 @@ class InternalApi(unittest.IsolatedAsyncioTestCase):
 
 
 class Stopping(unittest.IsolatedAsyncioTestCase):
-    SUMMARY = r"server\.stopped connections=2 closed=2 aborted=0 took_ms=\d+\n"
+    SUMMARY = r"connections=2 closed=2 aborted=0 cut=0 messages_written=0 messages_refused=0 took_ms=\d+\n"
 
     async def drain(self, number):
         with Server() as server:
@@ -217,10 +217,11 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
                 server.signal(number)
                 for client in (ann, bob):
                     await soon(client.wait_closed())
-                    self.assertEqual(client.close_code, 1001)
-                    self.assertEqual(client.close_reason, "server shutting down")
+                    self.assertEqual(client.close_code, 1012)
+                    self.assertEqual(client.close_reason, "server restarting, please reconnect")
                 self.assertEqual(server.wait(), 0)
-                self.assertRegex(server.errors, self.SUMMARY)
+                self.assertRegex(server.errors, r"server\.drained " + self.SUMMARY)
+                self.assertRegex(server.errors, r"server\.stopped " + self.SUMMARY)
 
     async def test_sigterm_drains(self):
         await self.drain(signal.SIGTERM)
@@ -243,8 +244,8 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
         with Server("--drain-timeout", "200ms") as server:
             writer = await self.silent_client(server)
             server.signal()
-            self.assertEqual(server.wait(), 0)
-            self.assertRegex(server.errors, r"server\.stopped connections=1 closed=0 aborted=1 ")
+            self.assertEqual(server.wait(), 3)
+            self.assertRegex(server.errors, r"server\.stopped connections=1 closed=0 aborted=1 cut=1 ")
             writer.close()
 
     async def test_a_second_signal_does_not_wait(self):
@@ -258,7 +259,24 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
             server.signal(signal.SIGINT)
             self.assertEqual(server.wait(), 1)
             self.assertIn("server.drain_cut_short signal=2 connections=1", server.errors)
+            self.assertRegex(server.errors, r"server\.stopped connections=1 closed=0 aborted=1 cut=1 ")
             writer.close()
+
+    async def test_drain_over_http_then_a_signal(self):
+        with Server("--drain-timeout", "1h", "--drain-grace", "30m") as server:
+            writer = await self.silent_client(server)
+            drain = server.internal + "/api/drain"
+            self.assertEqual((await ask(drain))[1]["phase"], "serving")
+            self.assertEqual((await ask(drain, {"rate": "fast"}))[0], 400)
+            status, answer = await ask(drain, {"grace_ms": 600_000})
+            self.assertEqual((status, answer["left"]), (202, 1))
+            self.assertEqual((await ask(server.health.removesuffix("/health") + "/ready"))[0], 503)
+            self.assertEqual((await ask(server.health))[0], 200)
+            writer.close()
+            await writer.wait_closed()
+            server.signal()  # no further grace, and nobody is left
+            self.assertEqual(server.wait(), 0)
+            self.assertRegex(server.errors, r"server\.stopped connections=\d closed=0 ")
 
     async def test_json_logs(self):
         with Server("--log-format", "json", "--log-level", "debug") as server:

@@ -274,6 +274,82 @@ TEST_SUITE("service/server") {
     CHECK(test::get(s.address(), "/health").status == 200);
   }
 
+  TEST_CASE("drain: not ready at once, in the grace everything else goes on; then nobody is let in, "
+            "everyone is told 1012 and to reconnect; the internal listener answers until shutdown") {
+    auto options = on_a_free_port();
+    options.internal = "127.0.0.1:0";
+    const auto lines = std::make_shared<shared_log>();
+    options.logger = lines;
+    server s{options};
+    CHECK(s.drain_state().phase == drain_phase::serving);
+    for (const auto& at : {s.address(), s.internal_address()}) {
+      CHECK(test::get(at, "/ready").body.at("status") == "ready");
+      CHECK(test::request(at, "HEAD", "/ready").status == 200);
+    }
+    auto client = connect(s);
+    REQUIRE(eventually([&] { return s.connection_count() == 1; }));
+
+    auto drained = s.drain({.grace = 1h, .timeout = 2h});
+    for (const auto& at : {s.address(), s.internal_address()}) {
+      CHECK(test::get(at, "/ready").status == 503);
+      CHECK(test::get(at, "/ready").body.at("status") == "draining");
+      CHECK(test::get(at, "/health").status == 200);  // alive
+    }
+    REQUIRE(eventually([&] { return s.drain_state().phase == drain_phase::grace; }));
+    {
+      auto late = connect(s);
+      late.send(test::close_frame(1000));
+      CHECK(late.receive_frame()->close_code() == 1000);
+    }
+    REQUIRE(eventually([&] { return s.connection_count() == 1; }));
+
+    auto again = s.drain({.timeout = 10s});
+    const auto close = client.receive_frame();
+    REQUIRE(close);
+    CHECK(close->close_code() == 1012);
+    CHECK(close->close_reason() == "server restarting, please reconnect");
+    client.send(test::close_frame(1012));
+    const auto summary = drained.get();
+    CHECK(summary.connections == 1);
+    CHECK(summary.closed == 1);
+    CHECK(summary.cut == 0);
+    CHECK(again.get().closed == 1);
+    CHECK(s.drain_state().phase == drain_phase::drained);
+    CHECK(eventually([&] {
+      try {
+        raw_client{s.address()};
+        return false;
+      } catch (const std::runtime_error&) {  // it listens no more
+        return true;
+      }
+    }));
+    CHECK(test::get(s.internal_address(), "/ready").status == 503);
+    CHECK(test::get(s.internal_address(), "/health").status == 200);
+    CHECK(test::get(s.internal_address(), "/api/drain").body.at("phase") == "drained");
+    CHECK(s.shutdown().closed == 1);
+    CHECK(s.drain().get().closed == 1);
+    CHECK(lines->count("server.drained", "closed=1 aborted=0 cut=0") == 1);
+    CHECK(lines->count("server.stopped", "closed=1 aborted=0 cut=0") == 1);
+  }
+
+  TEST_CASE("drain may be asked for in a handler; options that cannot be used are "
+            "std::invalid_argument and nothing has begun") {
+    server s;
+    auto options = on_a_free_port();
+    options.on_message = [&](const connection&, const message&) { s.drain(); };
+    s.start(options);
+    CHECK_THROWS_AS(s.drain({.rate = 0}), std::invalid_argument);
+    CHECK_THROWS_AS(s.drain({.grace = 10s, .timeout = 10s}), std::invalid_argument);
+    CHECK_THROWS_AS(s.drain({.code = close_code::abnormal}), std::invalid_argument);
+    CHECK(test::get(s.address(), "/ready").status == 200);
+    auto client = connect(s);
+    client.send(test::text_frame("go"));
+    CHECK(client.receive_frame()->close_code() == 1012);
+    server none;
+    CHECK(none.drain().get().connections == 0);
+    CHECK(none.drain_state().phase == drain_phase::serving);
+  }
+
   TEST_CASE("concurrent shutdowns, and broadcasts meanwhile, all come back") {
     server s{on_a_free_port()};
     const auto client = connect(s);
