@@ -328,9 +328,9 @@ void roster::close_some() {
   if (leaving_.empty()) return;
   deliver_waiting();  // broadcasts that came before are written before the Close
   // As many as are due by the next time, so that the first are not waited for.
-  const auto by = std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() -
-                                                                        leaving_since_) +
-                  drain_step;
+  const auto by =
+      std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() - leaving_since_) +
+      drain_step;
   const auto stay = leaving_at_first_ - protocol::due(leaving_at_first_, by, farewell_.spread);
   while (leaving_.size() > stay) {
     tell_to_close(leaving_.back());

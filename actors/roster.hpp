@@ -84,7 +84,7 @@ class roster final : public pinned_actor {
   bool turn_posted_ = false;
 
   drain farewell_{};
-  std::vector<core_ptr> leaving_;   // to be told to close, the next one last
+  std::vector<core_ptr> leaving_;     // to be told to close, the next one last
   std::size_t leaving_at_first_ = 0;  // how many there were at `leaving_since_`
   protocol::time_point leaving_since_{};
   protocol::timer pace_;

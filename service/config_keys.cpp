@@ -143,7 +143,9 @@ void add_log_and_drain(std::vector<config_key>& keys) {
   const auto drain_time = [&](std::string name, std::string about, text_setter set,
                               milliseconds drain_options::*member) {
     keys.push_back(text_key("drain", std::move(name), std::move(about), set, {}));
-    keys.back().show = [member](const settings& s) { return show_duration(s.server.drain.*member); };
+    keys.back().show = [member](const settings& s) {
+      return show_duration(s.server.drain.*member);
+    };
   };
   drain_time("timeout", "from SIGTERM to the end; who is left then is cut", &set_drain_timeout,
              &drain_options::timeout);

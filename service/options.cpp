@@ -73,17 +73,18 @@ problems check(const drain_options& o) {
   constexpr milliseconds longest = std::chrono::hours{24};
   const auto time = [&](std::string_view name, milliseconds given) {
     if (given >= milliseconds{0} && given <= longest) return;
-    found.push_back({fmt::format("drain.{}", name),
-                     fmt::format("{} ms is out of range; give 0 to {} ms", given.count(),
-                                 longest.count())});
+    found.push_back(
+        {fmt::format("drain.{}", name),
+         fmt::format("{} ms is out of range; give 0 to {} ms", given.count(), longest.count())});
   };
   time("grace", o.grace);
   time("spread", o.spread);
   time("timeout", o.timeout);
   if (o.grace > milliseconds{0} && o.grace >= o.timeout) {
-    found.push_back({"drain.grace",
-                     fmt::format("{} leave no time to close connections; give less than drain.timeout, {}",
-                                 in_words(o.grace), in_words(o.timeout))});
+    found.push_back(
+        {"drain.grace",
+         fmt::format("{} leave no time to close connections; give less than drain.timeout, {}",
+                     in_words(o.grace), in_words(o.timeout))});
   }
   if (o.rate == 0) {
     found.push_back({"drain.rate", "0 would close nobody; give 1 or more a second"});

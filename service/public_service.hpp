@@ -18,8 +18,8 @@ struct public_service_options {
   std::string path;                      ///< where WebSocket upgrades are accepted
   std::function<admission(const upgrade_request&)> on_upgrade;  ///< may be empty
   std::shared_ptr<log> logger;                                  ///< null: silent
-  std::function<bool()> ready;     ///< no drain or shutdown has begun
-  std::function<bool()> refusing;  ///< nobody is accepted any more
+  std::function<bool()> ready;                                  ///< no drain or shutdown has begun
+  std::function<bool()> refusing;                               ///< nobody is accepted any more
 };
 
 /// The public listener: the WebSocket path, /health and /ready, nothing else.

@@ -128,8 +128,7 @@ std::string server::impl::internal_address() const {
 }
 
 service::server_status server::impl::status() const {
-  service::server_status s{
-      .ready = !unready_, .started = started_, .listen = {}, .internal = {}};
+  service::server_status s{.ready = !unready_, .started = started_, .listen = {}, .internal = {}};
   s.loops = loops_.size();
   s.connections = backbone_->connection_count();
   const std::lock_guard lock{mutex_};

@@ -60,7 +60,7 @@ class server::impl {
   std::string address_, internal_address_;
   bool shutdown_begun_ = false;
 
-  bool served_ = false;  // it came up, so that its end is worth a line
+  bool served_ = false;                // it came up, so that its end is worth a line
   std::atomic<bool> unready_{false};   // a drain or shutdown has begun
   std::atomic<bool> refusing_{false};  // nobody is accepted any more
   std::atomic<std::chrono::steady_clock::rep> drain_began_{0};

@@ -50,10 +50,10 @@ struct drain_progress {
 
 /// What a drain or a shutdown did. Messages are counted from when closing began.
 struct shutdown_summary {
-  std::uint64_t connections = 0;  ///< there when it began
-  std::uint64_t closed = 0;       ///< ended by a complete closing handshake
-  std::uint64_t aborted = 0;      ///< cut at the deadline, or lost on the way
-  std::uint64_t cut = 0;          ///< of those, there at the deadline
+  std::uint64_t connections = 0;       ///< there when it began
+  std::uint64_t closed = 0;            ///< ended by a complete closing handshake
+  std::uint64_t aborted = 0;           ///< cut at the deadline, or lost on the way
+  std::uint64_t cut = 0;               ///< of those, there at the deadline
   std::uint64_t messages_written = 0;  ///< the kernel took their last byte
   std::uint64_t messages_refused = 0;  ///< every other outcome
   std::chrono::milliseconds took{0};

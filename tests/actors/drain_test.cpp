@@ -14,7 +14,8 @@ namespace {
 struct draining : harness {
   using harness::harness;
   void begin(drain_options how) {
-    backbone->drain(std::move(how), [this] { ++closings; }, done.next());
+    backbone->drain(
+        std::move(how), [this] { ++closings; }, done.next());
     run();
   }
   void open_many(std::size_t n) {
@@ -37,8 +38,7 @@ struct draining : harness {
     begin(std::move(how));
     while (seen.size() < clients.size()) {
       for (std::size_t i = 0; i < clients.size(); ++i) {
-        if (close_code_in(clients[i].link->sent) &&
-            std::ranges::find(seen, i) == seen.end())
+        if (close_code_in(clients[i].link->sent) && std::ranges::find(seen, i) == seen.end())
           seen.push_back(i);
       }
       advance(10ms);
@@ -247,7 +247,8 @@ TEST_CASE("drained again meanwhile: faster, never slower, and both are answered"
   draining h{2};
   h.open_many(20);
   h.begin({.grace = 5s, .timeout = 10s});
-  h.begin({.rate = 1, .spread = 20s, .timeout = 1h});  // no further grace; the first deadline stands
+  h.begin(
+      {.rate = 1, .spread = 20s, .timeout = 1h});  // no further grace; the first deadline stands
   CHECK(h.closings == 2);
   h.advance(1s);
   CHECK(h.told() < 20);

@@ -1,6 +1,6 @@
-#include "protocol/drain.hpp"
-
 #include <doctest/doctest.h>
+
+#include "protocol/drain.hpp"
 
 namespace fairlead::protocol {
 

@@ -127,7 +127,8 @@ TEST_SUITE("service/api_request") {
     CHECK(wrong(R"({"grace_ms": "1s"})") ==
           "grace_ms: \"1s\"; give a whole number from 0 to 86400000");
     CHECK(wrong(R"({"code": 1006})").starts_with("code: 1006 may not be sent"));
-    CHECK(wrong(R"({"grace_ms": 5000, "timeout_ms": 5000})").starts_with("grace_ms: 5000 ms leave"));
+    CHECK(
+        wrong(R"({"grace_ms": 5000, "timeout_ms": 5000})").starts_with("grace_ms: 5000 ms leave"));
   }
 }
 

@@ -50,14 +50,16 @@ TEST_SUITE("service/options") {
         R"(listen: "nowhere" is no address; give host:port with a port of 0 to 65535, such as "127.0.0.1:8000" or "[::1]:8000")");
     CHECK(starts(only_problem({.internal = "x"}), R"(internal: "x" is no address)"));
     CHECK(starts(only_problem({.path = "ws"}), R"(path: "ws": a path begins with "/")"));
-    CHECK(starts(only_problem({.path = "/health"}), R"(path: "/health": "/health" and "/ready" are taken)"));
+    CHECK(starts(only_problem({.path = "/health"}),
+                 R"(path: "/health": "/health" and "/ready" are taken)"));
     CHECK(starts(only_problem({.path = "/ready"}), R"(path: "/ready": "/health" and)"));
     CHECK(starts(only_problem({.drain = {.rate = 0}}), "drain.rate: 0 would close nobody"));
     CHECK(starts(only_problem({.drain = {.grace = std::chrono::seconds{10}}}),
                  "drain.grace: 10.0 s leave no time"));
     CHECK(starts(only_problem({.drain = {.timeout = std::chrono::hours{25}}}),
                  "drain.timeout: 90000000 ms is out of range"));
-    CHECK(starts(only_problem({.drain = {.code = close_code::abnormal}}), "drain.code: close code 1006"));
+    CHECK(starts(only_problem({.drain = {.code = close_code::abnormal}}),
+                 "drain.code: close code 1006"));
     CHECK(starts(only_problem({.path = "/w s"}), R"(path: "/w s": a path has printable ASCII)"));
     CHECK(starts(only_problem({.threads = 1025}), "threads: 1025 is out of range; give 1 to 1024"));
     CHECK(starts(only_problem({.actor_threads = 0}), "actor_threads: 0 is out of range"));

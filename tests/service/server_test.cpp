@@ -274,8 +274,9 @@ TEST_SUITE("service/server") {
     CHECK(test::get(s.address(), "/health").status == 200);
   }
 
-  TEST_CASE("drain: not ready at once, in the grace everything else goes on; then nobody is let in, "
-            "everyone is told 1012 and to reconnect; the internal listener answers until shutdown") {
+  TEST_CASE(
+      "drain: not ready at once, in the grace everything else goes on; then nobody is let in, "
+      "everyone is told 1012 and to reconnect; the internal listener answers until shutdown") {
     auto options = on_a_free_port();
     options.internal = "127.0.0.1:0";
     const auto lines = std::make_shared<shared_log>();

@@ -71,8 +71,9 @@ class load {
 }  // namespace
 
 TEST_SUITE("wire/drain") {
-  TEST_CASE("a drain under load: every message has one outcome, what was written is what arrived and "
-            "what the summary counts, the Close is last") {
+  TEST_CASE(
+      "a drain under load: every message has one outcome, what was written is what arrived and "
+      "what the summary counts, the Close is last") {
     constexpr std::size_t crowd = rounds(400);
     allow_descriptors(2 * crowd + 200);
     live_server server{{.threads = 2}};
@@ -115,8 +116,9 @@ TEST_SUITE("wire/drain") {
                            << " ms");
   }
 
-  TEST_CASE("a load balancer that resets idle connections: each is told at once, as the transport's "
-            "doing, and the next is served") {
+  TEST_CASE(
+      "a load balancer that resets idle connections: each is told at once, as the transport's "
+      "doing, and the next is served") {
     live_server server;
     std::vector<live_server::line> idle;
     for (int i = 0; i < 20; ++i) idle.push_back(server.join());
