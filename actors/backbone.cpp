@@ -39,9 +39,10 @@ caf::actor_system_config quiet_config(unsigned threads) {
   return config;
 }
 
-template <class Sink, class Callback>
-std::shared_ptr<Sink> sink_for(Callback&& done) {
-  return done ? std::make_shared<Sink>(std::forward<Callback>(done)) : nullptr;
+template <class Sink, class Callback, class... Args>
+std::shared_ptr<Sink> sink_for(Callback&& done, Args&&... args) {
+  return done ? std::make_shared<Sink>(std::forward<Callback>(done), std::forward<Args>(args)...)
+              : nullptr;
 }
 
 }  // namespace
@@ -79,7 +80,7 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
   const auto serial = impl_->system.next_actor_id();
   auto core = std::make_shared<detail::connection_core>(
       connection_id{static_cast<std::uint16_t>(loop), serial}, std::move(seed.peer),
-      std::move(seed.user), std::move(seed.target), env.limits());
+      std::move(seed.user), std::move(seed.target), env.limits(), env.options.hits);
   core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, core, link);
   ++here.enrolling;
   tell(here.roster, enroll{core});
@@ -88,18 +89,29 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
 }
 
 bool backbone::broadcast(message what, std::vector<connection_id> except) {
-  return submit(impl_->env, std::move(what), std::move(except), nullptr);
+  return broadcast(std::move(what), std::move(except), send_options{}, {});
 }
 
 void backbone::broadcast(message what, std::vector<connection_id> except, broadcast_callback done) {
-  submit(impl_->env, std::move(what), std::move(except), sink_for<summary_sink>(std::move(done)));
+  broadcast(std::move(what), std::move(except), send_options{}, std::move(done));
+}
+
+bool backbone::broadcast(message what, std::vector<connection_id> except, const send_options& how,
+                         broadcast_callback done) {
+  return submit(impl_->env, std::move(what), std::move(except), how,
+                sink_for<summary_sink>(std::move(done), how.refused_ids));
 }
 
 void backbone::send_to_user(std::string user, message what, broadcast_callback done) {
-  auto asked = sink_for<user_summary_sink>(std::move(done));
+  send_to_user(std::move(user), std::move(what), send_options{}, std::move(done));
+}
+
+void backbone::send_to_user(std::string user, message what, const send_options& how,
+                            broadcast_callback done) {
+  auto asked = sink_for<user_summary_sink>(std::move(done), how.refused_ids);
   if (auto permit = permit_for(impl_->env, what))
-    return tell(impl_->env.supervisor,
-                send_user{std::move(user), std::move(what), std::move(asked), std::move(permit)});
+    return tell(impl_->env.supervisor, send_user{std::move(user), std::move(what), std::move(asked),
+                                                 std::move(permit), terms_for(impl_->env, how)});
   broadcast_summary refused;
   refused.add(send_result::overflow);
   if (asked) asked->add(refused);
@@ -112,7 +124,14 @@ void backbone::close_user(std::string user, close_code code, std::string reason,
 }
 
 void backbone::send(connection_id id, message what, send_callback done) {
-  auto asked = sink_for<send_receipt>(std::move(done));
+  send(id, std::move(what), send_options{}, std::move(done));
+}
+
+void backbone::send(connection_id id, message what, const send_options& how, send_callback done) {
+  auto terms = terms_for(impl_->env, how);
+  auto asked = done || terms
+                   ? std::make_shared<send_receipt>(std::move(done), nullptr, std::move(terms))
+                   : nullptr;
   auto refused = send_result::no_such_connection;
   if (id.loop < impl_->env.loops.size()) {
     if (auto permit = permit_for(impl_->env, what))

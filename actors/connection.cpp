@@ -22,25 +22,46 @@ std::size_t largest_frame(const limits& l) {
 }  // namespace
 
 connection_core::connection_core(connection_id i, std::string p, std::string u, std::string t,
-                                 const limits& l)
+                                 const limits& l, std::shared_ptr<protocol::limit_hits> hits)
     : id(i),
       peer(std::move(p)),
       user(std::move(u)),
       target(std::move(t)),
       max_frame_(largest_frame(l)),
       max_bytes_(l.max_queued_bytes),
-      max_messages_(l.max_queued_messages) {}
+      max_messages_(l.max_queued_messages),
+      policy_(l.slow_consumers),
+      hits_(std::move(hits)) {}
 
-send_result connection_core::no_room(std::uint32_t frames) const {
+/// What the policy makes of it. `written`: others will make way for it, and it was counted.
+send_result connection_core::no_room(const protocol::chunk& what) const {
   // An account that an actor left full behind is no overflow: say how that connection ended.
   if (const auto how = ended(); how != send_result::written) return how;
-  overflows_.fetch_add(frames, std::memory_order_relaxed);
-  if (!overflowing_.exchange(true, std::memory_order_relaxed))
-    actors::tell(actor, actors::overflowed{});
+  if (queued_.sealed()) {
+    too_late_.fetch_add(what.frames, std::memory_order_relaxed);
+    return send_result::closing;
+  }
+  const auto* const terms = what.terms();
+  const auto policy = terms ? terms->policy.value_or(policy_) : policy_;
+  // The actor drops what they are to replace when it gets there. Until then one more queue may lie in the mailbox.
+  if ((policy == slow_policy::drop_oldest || policy == slow_policy::keep_latest) &&
+      queued_.try_add(what.frames, what.size, 2 * max_messages_, 2 * max_bytes_))
+    return send_result::written;
+  overflow(what.frames, policy == slow_policy::disconnect);
   return send_result::overflow;
 }
 
+void connection_core::overflow(std::uint32_t frames, bool close) const {
+  overflows_.fetch_add(frames, std::memory_order_relaxed);
+  hits_->add(protocol::limit_hit::overflow, frames);
+  if (close) seal();
+  const std::uint8_t news = close ? told_overflow | told_close : told_overflow;
+  const auto before = told_.fetch_or(news, std::memory_order_relaxed);
+  if ((news & ~before) != 0) actors::tell(actor, actors::overflowed{close});
+}
+
 void connection_core::over_size(std::size_t bytes) const {
+  hits_->add(protocol::limit_hit::too_large);
   // A bug of the caller's, told once: its log line must not cost what the limit is there to save.
   if (too_large_.fetch_add(1, std::memory_order_relaxed) == 0)
     actors::tell(actor, actors::oversized{bytes});
@@ -52,9 +73,14 @@ void connection_core::send(protocol::chunk what) const {
     over_size(what.size);
   else if (try_admit(what.frames, what.size))
     return enqueue(std::move(what));
-  else
-    refused = no_room(what.frames);
+  else if (refused = no_room(what); refused == send_result::written)
+    return enqueue(std::move(what));
   if (what.asked) what.asked->settle(refused);
+}
+
+protocol::terms_ptr connection_core::terms_for(const send_options& how) const {
+  if (protocol::ordinary(how)) return nullptr;
+  return protocol::make_terms(how, actors::actor_of(*this).read_clock());
 }
 
 void connection_core::enqueue(protocol::chunk what) const {
@@ -97,8 +123,17 @@ void connection::send(message what, send_callback done) const {
   core_->send(protocol::as_chunk(what, std::move(receipt)));
 }
 
-std::future<send_result> connection::send_reported(message what) const {
-  return ask<send_result>([&](send_callback done) { send(std::move(what), std::move(done)); });
+void connection::send(message what, send_options how, send_callback done) const {
+  auto terms = core_ ? core_->terms_for(how) : nullptr;
+  if (!done && !terms) return send(std::move(what));
+  auto receipt = std::make_shared<actors::send_receipt>(std::move(done), core_, std::move(terms));
+  if (!core_) return receipt->settle(send_result::no_such_connection);
+  core_->send(protocol::as_chunk(what, std::move(receipt)));
+}
+
+std::future<send_result> connection::send_reported(message what, send_options how) const {
+  return ask<send_result>(
+      [&](send_callback done) { send(std::move(what), std::move(how), std::move(done)); });
 }
 
 void connection::close(close_code code, std::string reason, close_callback done) const {

@@ -47,6 +47,7 @@ caf::behavior connection_actor::make_handlers(loop_unit& unit) {
       [me](begin_close& m) { me().on(m); },
       [me](overflowed m) { me().on(m); },
       [me](oversized m) { me().on(m); },
+      [me](expiry_due m) { me().on(m); },
       // From actors of the embedder's. Counted now: CAF's mailbox let them in unseen.
       [me](const send_message& m) { return me().on(m); },
       [me](close_connection& m) { return me().on(m); },
@@ -80,7 +81,7 @@ void connection_actor::on(abort_now) {
 
 caf::result<send_result> connection_actor::on(const send_message& m) {
   auto promise = make_response_promise<send_result>();
-  connection{core_}.send(m.what, [promise](send_result r) mutable { promise.deliver(r); });
+  connection{core_}.send(m.what, m.how, [promise](send_result r) mutable { promise.deliver(r); });
   return promise;
 }
 
@@ -150,6 +151,41 @@ void connection_actor::took(protocol::progress p) {
   apply(protocol::written{p.messages, p.bytes});
 }
 
+/// What was queued and will not be written.
+void connection_actor::took_back(protocol::progress p, send_result why, protocol::limit_hit hit) {
+  if (p.messages == 0) return;
+  on_wire_.messages -= p.messages;
+  on_wire_.bytes -= p.bytes;
+  core_->settled(p.messages, p.bytes);
+  counts_.outcomes[static_cast<std::size_t>(why)] += p.messages;
+  env_.count(hit, p.messages);
+  apply(protocol::written{p.messages, p.bytes});
+}
+
+/// Something that expires is queued. What is written in time lets the timer run in vain, once.
+void connection_actor::expires(protocol::time_point when) {
+  if (when == protocol::time_point::max()) return;
+  if (!expiry_) expiry_ = std::make_unique<expiry>([this] { tell(self(), expiry_due{}); });
+  if (when >= expiry_->at) return;
+  expiry_->at = when;
+  loop().schedule(expiry_->timer, when);
+}
+
+void connection_actor::on(expiry_due) {
+  auto next = protocol::time_point::max();
+  expiry_->at = next;
+  const auto gone = link_->drop_expired(loop().now(), next);
+  expires(next);
+  took_back(gone, send_result::expired, protocol::limit_hit::expired);
+}
+
+void connection_actor::close_slow() {
+  core_->seal();
+  if (kind_of(state_) >= connection_state::closing) return;
+  env_.count(protocol::limit_hit::slow_close);
+  ask_close(close_code::slow_consumer, "slow", initiator::limit);
+}
+
 void connection_actor::on(begin_close& m) {
   ask_close(m.code, std::move(m.reason), m.by, std::move(m.asked));
 }
@@ -193,7 +229,12 @@ void connection_actor::on(handled m) {
   link_->resume_reading();
 }
 
-void connection_actor::on(overflowed) {
+void connection_actor::on(overflowed m) {
+  if (!overflowing_) note_overflow();
+  if (m.close) close_slow();
+}
+
+void connection_actor::note_overflow() {
   overflowing_ = true;
   record("overflow", core_->overflows());
   const auto id = to_string(core_->id);

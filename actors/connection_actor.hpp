@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,6 +34,8 @@ class connection_actor final : public lean_actor {
   /// For a send from within a run that `pass` began, such as a reply from on_message: it goes on the end of that run,
   /// if nothing is in the mailbox before it. False, and nothing was taken, otherwise. Any thread.
   [[nodiscard]] bool append_to_run(protocol::chunk&);
+  /// Its loop's clock. Any thread.
+  [[nodiscard]] protocol::time_point read_clock() const noexcept { return loop().read_clock(); }
 
   /// What has passed over it, with what was refused at enqueue, which this actor never saw. Loop's thread only, as long
   /// as the core is there, which is the actor's own.
@@ -57,8 +60,12 @@ class connection_actor final : public lean_actor {
   void on(const admitted&);
   void on(handled);
   void on(overflowed);
+  void on(expiry_due);
   void on(oversized);
   void took(protocol::progress);
+  void took_back(protocol::progress, send_result, protocol::limit_hit);
+  void expires(protocol::time_point);
+  void close_slow();
   [[nodiscard]] protocol::connection_snapshot snapshot();
   [[nodiscard]] protocol::traffic counts() const { return counts_with(*core_); }
 
@@ -66,6 +73,7 @@ class connection_actor final : public lean_actor {
   /// Asks the machine to close; `asked` gets the answer.
   void ask_close(close_code, std::string reason, initiator, close_sink_ptr asked = {});
   [[nodiscard]] bool transport_ends() const;
+  void note_overflow();
   void end_overflow();
 
   /// Steps the machine and carries out what it asks, in order; a handler that throws adds a close.
@@ -74,6 +82,7 @@ class connection_actor final : public lean_actor {
   void entered(protocol::connection_state before);
   void carry_out(protocol::announce_open&);
   void carry_out(protocol::write&);
+  void carry_out(protocol::make_room&);
   void carry_out(protocol::send_close&);
   void carry_out(protocol::abort_link&);
   void carry_out(protocol::deliver&);
@@ -89,6 +98,7 @@ class connection_actor final : public lean_actor {
   void log_state(protocol::connection_state now);
   void log_refused_close(close_result);
   void refused(const protocol::chunk&, send_result);
+  void note_refusal(const protocol::chunk&);
   void adopt(caf::strong_actor_ptr companion);
   void record(const char* event, std::uint64_t detail = 0);
   [[nodiscard]] std::chrono::milliseconds age() const;
@@ -103,6 +113,12 @@ class connection_actor final : public lean_actor {
   protocol::time_point began_, entered_at_;
   protocol::wall_time began_wall_;
   std::unique_ptr<protocol::timer> close_timer_;
+  struct expiry {
+    explicit expiry(std::function<void()> task) : timer(std::move(task)) {}
+    protocol::timer timer;
+    protocol::time_point at = protocol::time_point::max();
+  };
+  std::unique_ptr<expiry> expiry_;  // once something with a time to live was queued
   std::vector<caf::strong_actor_ptr> companions_;
   std::uint32_t unhandled_ = 0;  // inbound messages that companions have not handled yet
   bool paused_ = false;          // reading, for that reason

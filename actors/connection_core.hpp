@@ -13,6 +13,7 @@
 #include "actors/receipts.hpp"
 #include "protocol/account.hpp"
 #include "protocol/chunk.hpp"
+#include "protocol/limit_hit.hpp"
 
 namespace fairlead::detail {
 
@@ -20,7 +21,7 @@ namespace fairlead::detail {
 class connection_core : public std::enable_shared_from_this<connection_core> {
  public:
   connection_core(connection_id id, std::string peer, std::string user, std::string target,
-                  const limits&);
+                  const limits&, std::shared_ptr<protocol::limit_hits>);
 
   const connection_id id;
   const std::string peer;
@@ -29,6 +30,8 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
 
   /// Counts the chunk on the account and puts it into the actor's mailbox, or settles its receipt as refused.
   void send(protocol::chunk) const;
+  /// What these options ask of the queue, from now on; null if nothing.
+  [[nodiscard]] protocol::terms_ptr terms_for(const send_options&) const;
   /// For who puts one shared message into many mailboxes: counts it, if there is room for all of it.
   [[nodiscard]] bool try_admit(std::uint32_t frames, std::size_t bytes) const noexcept {
     return queued_.try_add(frames, bytes, max_messages_, max_bytes_);
@@ -44,7 +47,9 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
     return queued_.messages() <= max_messages_ / 2 && queued_.bytes() <= max_bytes_ / 2;
   }
   /// The next overflow is a new one, and tells the actor.
-  void overflow_over() const noexcept { overflowing_.store(false, std::memory_order_relaxed); }
+  void overflow_over() const noexcept { told_.fetch_and(told_close, std::memory_order_relaxed); }
+  /// It is to be closed for its slowness: nothing more is let in, so that what it gets has no gap.
+  void seal() const noexcept { queued_.seal(); }
   void ended_as(send_result r) const noexcept { ended_.store(r, std::memory_order_release); }
   /// `closed` or `failed` once the actor has ended, `written` before.
   [[nodiscard]] send_result ended() const noexcept {
@@ -58,21 +63,32 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   [[nodiscard]] std::uint64_t too_large() const noexcept {
     return too_large_.load(std::memory_order_relaxed);
   }
+  /// Sends that came behind an overflow that closes.
+  [[nodiscard]] std::uint64_t too_late() const noexcept {
+    return too_late_.load(std::memory_order_relaxed);
+  }
 
   caf::strong_actor_ptr actor;
 
  private:
+  // What the actor has been told, in `told_`.
+  static constexpr std::uint8_t told_overflow = 1, told_close = 2;
+
   void enqueue(protocol::chunk) const;
-  [[nodiscard]] send_result no_room(std::uint32_t frames) const;
+  [[nodiscard]] send_result no_room(const protocol::chunk&) const;
+  void overflow(std::uint32_t frames, bool close) const;
   void over_size(std::size_t bytes) const;
 
   const std::size_t max_frame_;
   const std::size_t max_bytes_;
   const std::uint32_t max_messages_;
+  const slow_policy policy_;
   mutable std::atomic<send_result> ended_{
       send_result::written};  // `written`: not yet; then what a send meets
-  mutable std::atomic<bool> overflowing_{false};
-  mutable std::atomic<std::uint64_t> overflows_{0}, too_large_{0};
+  mutable std::atomic<std::uint8_t> told_{0};
+  mutable std::atomic<std::uint64_t> overflows_{0};
+  mutable std::atomic<std::uint32_t> too_large_{0}, too_late_{0};
+  const std::shared_ptr<protocol::limit_hits> hits_;
   mutable protocol::account queued_;
 };
 

@@ -104,16 +104,30 @@ void connection_actor::carry_out(protocol::announce_open&) {
 void connection_actor::carry_out(protocol::write& e) {
   const auto frames = e.what.frames;
   const auto bytes = e.what.size;
+  const auto* const terms = e.what.terms();  // lives as long as the chunk is queued
   if (link_->write(std::move(e.what))) {
     on_wire_.messages += frames;
     on_wire_.bytes += bytes;
     to_flush_ = true;
+    if (terms) expires(terms->expires);
     return;
   }
   // The second gate: the transport has answered the peer's Close, or it broke, and this actor has yet to hear of it.
   core_->settled(frames, bytes);
   refused(e.what, link_->broken() ? send_result::failed : send_result::closing);
   apply(protocol::written{frames, bytes});  // nothing of it is queued
+}
+
+void connection_actor::carry_out(protocol::make_room& e) {
+  const auto* const terms = e.what.terms();
+  if (terms && !terms->key.empty())
+    took_back(link_->drop_key(*terms), send_result::overflow, protocol::limit_hit::replaced);
+  const auto over = protocol::excess(state_, e.what, env_.limits());
+  if (over.messages > 0 || over.bytes > 0) {
+    took_back(link_->drop_oldest(over), send_result::overflow, protocol::limit_hit::dropped_oldest);
+    if (!overflowing_) note_overflow();
+  }
+  apply(protocol::send_again{std::move(e.what)});
 }
 
 void connection_actor::carry_out(protocol::send_close& e) {
@@ -146,6 +160,16 @@ void connection_actor::carry_out(protocol::discard&) {
 void connection_actor::carry_out(protocol::refuse& e) {
   core_->settled(e.what.frames, e.what.size);
   refused(e.what, e.why);
+  if (e.why == send_result::expired) env_.count(protocol::limit_hit::expired, e.what.frames);
+  // Had room when it was sent: the limits were lowered since, or others were in front of it that make way themselves.
+  if (e.why == send_result::overflow) note_refusal(e.what);
+}
+
+void connection_actor::note_refusal(const protocol::chunk& what) {
+  env_.count(protocol::limit_hit::overflow, what.frames);
+  const auto* const terms = what.terms();
+  const auto usual = env_.limits().slow_consumers;
+  if ((terms ? terms->policy.value_or(usual) : usual) == slow_policy::disconnect) close_slow();
 }
 
 void connection_actor::refused(const protocol::chunk& what, send_result why) {
@@ -219,6 +243,7 @@ void connection_actor::on_exit() {
   }
   --here_.by_state[static_cast<std::size_t>(kind_of(state_))];
   close_timer_.reset();
+  expiry_.reset();
   // A user's actor outlives many connections: the mark that each leaves on it would hold that connection's memory.
   for (const auto& companion : companions_) demonitor(caf::actor_cast<caf::actor>(companion));
   companions_.clear();
@@ -238,6 +263,7 @@ protocol::traffic connection_actor::counts_with(const detail::connection_core& c
   auto all = counts_;
   all.outcomes[static_cast<std::size_t>(send_result::overflow)] += core.overflows();
   all.outcomes[static_cast<std::size_t>(send_result::too_large)] += core.too_large();
+  all.outcomes[static_cast<std::size_t>(send_result::closing)] += core.too_late();
   return all;
 }
 

@@ -22,7 +22,8 @@ protocol::chunk fold(batch broadcasts) {
   for (const auto& b : broadcasts) end = std::ranges::copy(b.what.frame(), end).out;
   return {std::move(bytes),
           static_cast<std::uint32_t>(size),
-          static_cast<std::uint32_t>(broadcasts.size()),
+          static_cast<std::uint16_t>(broadcasts.size()),
+          0,
           {}};
 }
 
@@ -53,20 +54,31 @@ void deliver_folded(batch broadcasts, const std::vector<core_ptr>& members) {
   }
 }
 
-/// One broadcast whose outcomes are counted: its receipt is this loop's part of the summary.
+/// One whose outcomes are counted: its receipt is this loop's part of the summary.
 void deliver_counted(const fan_out& b, const std::vector<core_ptr>& members) {
-  auto tally = std::make_shared<roster_tally>(b.asked);
+  const auto tally = std::make_shared<roster_tally>(b.asked, b.terms);
+  const bool named = b.asked->most_ids() > 0;
   const auto chunk = protocol::as_chunk(b.what, tally);
   for (const auto& to : members) {
     if (excepts(b, to->id)) continue;
     tally->expect();
-    to->send(chunk);
+    if (named)
+      to->send(protocol::as_chunk(b.what, std::make_shared<named_receipt>(tally, to->id, b.terms)));
+    else
+      to->send(chunk);
   }
+}
+
+/// One that goes on terms of its own.
+void deliver_on_terms(const fan_out& b, const std::vector<core_ptr>& members) {
+  const auto chunk = protocol::as_chunk(b.what, std::make_shared<silent_receipt>(b.terms));
+  for (const auto& to : members)
+    if (!excepts(b, to->id)) to->send(chunk);
 }
 
 /// A run is not checked again: what is over the limit never enters one.
 bool fits(const fan_out& b, const limits& bounds) {
-  return !b.asked && b.what.size() <= bounds.max_send_size;
+  return !b.asked && !b.terms && b.what.size() <= bounds.max_send_size;
 }
 
 // A run is held until the slowest connection has taken it: larger ones save no more calls worth having.
@@ -81,6 +93,10 @@ void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>
       deliver_counted(broadcasts[i++], members);
       continue;
     }
+    if (broadcasts[i].terms) {
+      deliver_on_terms(broadcasts[i++], members);
+      continue;
+    }
     if (!fits(broadcasts[i], bounds)) {
       for (const auto& to : members) deliver_singly(batch{broadcasts}.subspan(i, 1), to);
       ++i;
@@ -89,7 +105,7 @@ void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>
     auto end = i;
     for (std::size_t bytes = 0; end < broadcasts.size() && fits(broadcasts[end], bounds); ++end) {
       bytes += broadcasts[end].what.frame().size();
-      if (end > i && bytes > max_run_bytes) break;
+      if (end > i && (bytes > max_run_bytes || end - i == protocol::most_frames)) break;
     }
     deliver_folded(batch{broadcasts}.subspan(i, end - i), members);
     i = end;
@@ -108,7 +124,13 @@ permit_ptr permit_for(environment& env, const message& what) {
   return std::make_shared<const broadcast_permit>(env.pending_broadcasts, bytes);
 }
 
-bool submit(environment& env, message what, std::vector<connection_id> except, summary_ptr asked) {
+protocol::terms_ptr terms_for(environment& env, const send_options& how) {
+  if (protocol::ordinary(how)) return nullptr;
+  return protocol::make_terms(how, env.options.loops.front()->read_clock());
+}
+
+bool submit(environment& env, message what, std::vector<connection_id> except,
+            const send_options& how, summary_ptr asked) {
   auto permit = env.over ? nullptr : permit_for(env, what);
   if (!permit) {
     const std::size_t there = env.connections;
@@ -122,8 +144,8 @@ bool submit(environment& env, message what, std::vector<connection_id> except, s
   auto excepted = except.empty()
                       ? nullptr
                       : std::make_shared<const std::vector<connection_id>>(std::move(except));
-  tell(env.supervisor,
-       broadcast{std::move(what), std::move(excepted), std::move(asked), std::move(permit)});
+  tell(env.supervisor, broadcast{std::move(what), std::move(excepted), std::move(asked),
+                                 std::move(permit), terms_for(env, how)});
   return true;
 }
 

@@ -17,6 +17,9 @@ void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>
 
 /// Hands a broadcast to the supervisor. False, and `asked` counts everyone it would have addressed, if the bound on
 /// broadcasts that wait for their fan-out is met (`overflow`) or the backbone has stopped (`closed`). Any thread.
-bool submit(environment&, message what, std::vector<connection_id> except, summary_ptr asked);
+bool submit(environment&, message what, std::vector<connection_id> except, const send_options&,
+            summary_ptr asked);
+/// What these options ask of every queue, from now on. Any thread.
+[[nodiscard]] protocol::terms_ptr terms_for(environment&, const send_options&);
 
 }  // namespace fairlead::actors

@@ -36,8 +36,13 @@ struct begin_close {
   initiator by;
   close_sink_ptr asked;
 };
-/// From whoever was first refused for want of room since half of the queue was last free.
-struct overflowed {};
+/// From whoever was first refused for want of room since half of the queue was last free; and from whoever was first
+/// refused so that the connection is to be closed.
+struct overflowed {
+  bool close;
+};
+/// From its timer: the first of what is queued with a time to live may have expired.
+struct expiry_due {};
 /// From whoever first tried to send more than the limit in one message.
 struct oversized {
   std::size_t bytes;
@@ -89,6 +94,7 @@ struct fan_out {
   except_list except;
   summary_ptr asked;
   permit_ptr counted;
+  protocol::terms_ptr terms = {};
 };
 /// From the supervisor: to this user's connections on this loop.
 struct fan_out_to_user {
@@ -96,6 +102,7 @@ struct fan_out_to_user {
   message what;
   user_summary_ptr asked;
   permit_ptr counted;
+  protocol::terms_ptr terms = {};
 };
 /// From the supervisor: close this user's connections on this loop.
 struct close_user_connections {
@@ -180,12 +187,14 @@ struct broadcast {
   except_list except;
   summary_ptr asked;
   permit_ptr counted;
+  protocol::terms_ptr terms = {};
 };
 struct send_user {
   std::string user;
   message what;
   user_summary_ptr asked;
   permit_ptr counted;
+  protocol::terms_ptr terms = {};
 };
 struct close_user {
   std::string user;
@@ -241,6 +250,7 @@ struct collect_deadline {};
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::send_frames)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::begin_close)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::overflowed)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::expiry_due)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::oversized)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_message)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_progress)

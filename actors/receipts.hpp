@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include <fairlead/connection.hpp>
@@ -35,8 +36,9 @@ void call_back(Callback& callback, Args&&... args) noexcept {
 /// The receipt of one send to one connection. One owner at a time.
 class send_receipt final : public protocol::receipt_sink {
  public:
-  explicit send_receipt(send_callback done, std::shared_ptr<const detail::connection_core> to = {})
-      : done_(std::move(done)), to_(std::move(to)) {}
+  explicit send_receipt(send_callback done, std::shared_ptr<const detail::connection_core> to = {},
+                        protocol::terms_ptr terms = {})
+      : receipt_sink(std::move(terms)), done_(std::move(done)), to_(std::move(to)) {}
   ~send_receipt()
       override;  // a dead actor's mailbox: `closed` or `failed`, as the connection ended
   void settle(send_result r) noexcept override { call_back(done_, r); }
@@ -50,6 +52,13 @@ class send_receipt final : public protocol::receipt_sink {
   std::shared_ptr<const detail::connection_core> to_;
 };
 using receipt_ptr = std::shared_ptr<send_receipt>;
+
+/// For a broadcast whose terms matter and whose outcomes nobody asked for.
+class silent_receipt final : public protocol::receipt_sink {
+ public:
+  using receipt_sink::receipt_sink;
+  void settle(send_result) noexcept override {}
+};
 
 /// The answer to one request to close. A dead actor's mailbox means `already_closed`.
 class close_sink {
@@ -68,17 +77,22 @@ using close_sink_ptr = std::shared_ptr<close_sink>;
 /// The summary of one broadcast: every roster adds its part, the last one to let go of it completes it.
 class summary_sink {
  public:
-  explicit summary_sink(broadcast_callback done) : done_(std::move(done)) {}
+  explicit summary_sink(broadcast_callback done, std::size_t refused_ids = 0)
+      : done_(std::move(done)), most_ids_(refused_ids) {}
   virtual ~summary_sink() { call_back(done_, summary_); }
   summary_sink(const summary_sink&) = delete;
   summary_sink& operator=(const summary_sink&) = delete;
   void add(const broadcast_summary& part) {
     const std::lock_guard lock{mutex_};  // once per roster, and only for who asked
     summary_ += part;
+    if (summary_.refused_ids.size() > most_ids_) summary_.refused_ids.resize(most_ids_);
   }
+  /// How many of those who refuse it are to be named.
+  [[nodiscard]] std::size_t most_ids() const noexcept { return most_ids_; }
 
  protected:
   broadcast_callback done_;
+  const std::size_t most_ids_;
   broadcast_summary summary_;
   std::mutex mutex_;
 };
@@ -103,7 +117,8 @@ using user_summary_ptr = std::shared_ptr<user_summary_sink>;
 /// One roster's part of a summary: one loop's thread, settled once per connection that it addresses.
 class roster_tally final : public protocol::receipt_sink {
  public:
-  explicit roster_tally(summary_ptr whole) : whole_(std::move(whole)) {}
+  roster_tally(summary_ptr whole, protocol::terms_ptr terms)
+      : receipt_sink(std::move(terms)), whole_(std::move(whole)) {}
   ~roster_tally() override {
     // What an actor's death swallowed was addressed all the same.
     if (const auto known = part_.addressed(); known < expected_)
@@ -112,11 +127,34 @@ class roster_tally final : public protocol::receipt_sink {
   }
   void expect() noexcept { ++expected_; }
   void settle(send_result r) noexcept override { part_.add(r); }
+  void settle(connection_id whose, send_result r) noexcept {
+    part_.add(r);
+    if (r == send_result::written || part_.refused_ids.size() >= whole_->most_ids()) return;
+    try {
+      part_.refused_ids.push_back({whose, r});
+    } catch (const std::bad_alloc&) {  // it is counted, which is what must not fail
+    }
+  }
 
  private:
   summary_ptr whole_;
   broadcast_summary part_;
   std::uint64_t expected_ = 0;
+};
+
+/// One connection's part of a tally that names who refused.
+class named_receipt final : public protocol::receipt_sink {
+ public:
+  named_receipt(std::shared_ptr<roster_tally> part, connection_id whose, protocol::terms_ptr terms)
+      : receipt_sink(std::move(terms)), part_(std::move(part)), whose_(whose) {}
+  ~named_receipt() override { settle(send_result::closed); }  // a dead actor's mailbox
+  void settle(send_result r) noexcept override {
+    if (const auto part = std::exchange(part_, nullptr)) part->settle(whose_, r);
+  }
+
+ private:
+  std::shared_ptr<roster_tally> part_;
+  connection_id whose_;
 };
 
 /// Counts the closes that a request to close a user started.

@@ -266,7 +266,7 @@ void roster::on(const fan_out_to_user& m) {
   if (m.asked && lingering != user_actors_.end() && lingering->second.actor) m.asked->lingers();
   const auto found = by_user_.find(m.user);
   if (found != by_user_.end())
-    deliver({fan_out{m.what, {}, m.asked, {}}}, found->second, env_.limits());
+    deliver({fan_out{m.what, {}, m.asked, {}, m.terms}}, found->second, env_.limits());
 }
 
 void roster::on(const close_user_connections& m) {

@@ -28,19 +28,20 @@ caf::behavior supervisor::make_behavior() {
   for (auto& here : env_.loops) monitor(here.roster);
   return {
       [this](const broadcast& m) {
-        tell_rosters(fan_out{m.what, m.except, m.asked, m.counted});
+        tell_rosters(fan_out{m.what, m.except, m.asked, m.counted, m.terms});
       },
       [this](const send_user& m) {
-        tell_rosters(fan_out_to_user{m.user, m.what, m.asked, m.counted});
+        tell_rosters(fan_out_to_user{m.user, m.what, m.asked, m.counted, m.terms});
       },
       [this](const close_user& m) {
         tell_rosters(close_user_connections{m.user, m.code, m.reason, m.asked});
       },
       [this](const broadcast_message& m) -> caf::result<broadcast_summary> {
         auto promise = make_response_promise<broadcast_summary>();
-        submit(env_, m.what, m.except,
+        submit(env_, m.what, m.except, m.how,
                std::make_shared<summary_sink>(
-                   [promise](const broadcast_summary& s) mutable { promise.deliver(s); }));
+                   [promise](const broadcast_summary& s) mutable { promise.deliver(s); },
+                   m.how.refused_ids));
         return promise;
       },
       [this](begin_drain& m) { on(m); },

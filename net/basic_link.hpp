@@ -42,6 +42,15 @@ class basic_link final : public protocol::link,
   [[nodiscard]] bool sealed() const noexcept override { return wire_.sealed(); }
   [[nodiscard]] bool broken() const noexcept override { return broken_; }
   void send_close(close_code, std::string_view reason) override;
+  protocol::progress drop_oldest(const protocol::progress& least) override {
+    return wire_.drop_oldest(least);
+  }
+  protocol::progress drop_key(const protocol::send_terms& terms) override {
+    return wire_.drop_key(terms);
+  }
+  protocol::progress drop_expired(protocol::time_point now, protocol::time_point& next) override {
+    return wire_.drop_expired(now, next);
+  }
   protocol::progress flush() override;
   void abort() override;
   [[nodiscard]] std::size_t queued_bytes() const noexcept override { return wire_.queued_bytes(); }

@@ -9,8 +9,11 @@ namespace {
 constexpr unsigned byte_bits = 40;
 constexpr std::uint64_t byte_mask = (std::uint64_t{1} << byte_bits) - 1;
 
+// Above both counts, so that a sealed account is past every limit.
+constexpr std::uint64_t seal_bit = std::uint64_t{1} << 63;
+
 // Half of what each field holds: the other half is room for adds that are about to be taken back.
-constexpr std::uint32_t most_messages = 1u << 23;
+constexpr std::uint32_t most_messages = 1u << 22;
 constexpr std::uint64_t most_bytes = std::uint64_t{1} << 39;
 
 constexpr std::uint64_t pack(std::uint32_t messages, std::uint64_t bytes) noexcept {
@@ -42,8 +45,15 @@ void account::release(std::uint32_t messages, std::size_t bytes) noexcept {
   static_cast<void>(before);
 }
 
+void account::seal() noexcept { packed_.fetch_or(seal_bit, std::memory_order_relaxed); }
+
+bool account::sealed() const noexcept {
+  return (packed_.load(std::memory_order_relaxed) & seal_bit) != 0;
+}
+
 std::uint32_t account::messages() const noexcept {
-  return static_cast<std::uint32_t>(messages_in(packed_.load(std::memory_order_relaxed)));
+  return static_cast<std::uint32_t>(
+      messages_in(packed_.load(std::memory_order_relaxed) & ~seal_bit));
 }
 
 std::size_t account::bytes() const noexcept {

@@ -12,17 +12,20 @@ class account {
  public:
   /// Counts if the result stays within both limits; false, and nothing is counted, if not. Lock-free: one add, and
   /// one more to take it back. An add that is about to be taken back counts for that moment, so that close to a
-  /// limit two racing calls may both be refused; never are both let in. Limits past 2^23 messages or 2^39 bytes
+  /// limit two racing calls may both be refused; never are both let in. Limits past 2^22 messages or 2^39 bytes
   /// count as these.
   [[nodiscard]] bool try_add(std::uint32_t messages, std::size_t bytes, std::uint32_t max_messages,
                              std::size_t max_bytes) noexcept;
   /// Gives back what an earlier `try_add` counted, in the same or other portions.
   void release(std::uint32_t messages, std::size_t bytes) noexcept;
+  /// From now on nothing more is let in.
+  void seal() noexcept;
+  [[nodiscard]] bool sealed() const noexcept;
   [[nodiscard]] std::uint32_t messages() const noexcept;
   [[nodiscard]] std::size_t bytes() const noexcept;
 
  private:
-  std::atomic<std::uint64_t> packed_{0};  // messages in the high 24 bits, bytes in the low 40
+  std::atomic<std::uint64_t> packed_{0};  // a seal, 23 bits of messages, 40 of bytes
 };
 
 }  // namespace fairlead::protocol

@@ -45,7 +45,29 @@ class chunk_queue {
     return popped;
   }
 
+  enum class verdict : std::uint8_t { keep, take, stop };
+  /// Asks `judge` of each chunk from place `from` on, front to back, until it says stop, and gives `taken` those that it
+  /// takes. The others keep their order. Costs as much as was looked at, not as what lies behind.
+  template <class Judge, class Taken>
+  void take_if(std::size_t from, Judge&& judge, Taken&& taken) {
+    std::size_t end = from, gone = 0;  // behind the last that was taken
+    for (std::size_t i = from; i < count_; ++i) {
+      const auto said = judge(std::as_const(at(i)));
+      if (said == verdict::stop) break;
+      if (said == verdict::keep) continue;
+      taken(std::exchange(at(i), chunk{}));
+      end = i + 1;
+      ++gone;
+    }
+    if (gone == 0) return;
+    // Those that stay move up to where the last one lay; what is left of the others is then in front.
+    for (std::size_t to = end, i = end; i-- > 0;)
+      if (at(i).storage && --to != i) at(to) = std::exchange(at(i), chunk{});
+    for (; gone > 0; --gone) static_cast<void>(pop_front());
+  }
+
  private:
+  [[nodiscard]] chunk& at(std::size_t i) noexcept { return i == 0 ? first_ : rest_[slot(i - 1)]; }
   [[nodiscard]] std::size_t slot(std::size_t i) const noexcept {
     return (head_ + i) & (capacity_ - 1);
   }

@@ -40,6 +40,7 @@ void detail::apply(state& current, Event&& happened, const limits& bounds, time_
 template void detail::apply(state&, upgraded&&, const limits&, time_point, effects&);
 template void detail::apply(state&, admitted&&, const limits&, time_point, effects&);
 template void detail::apply(state&, send&&, const limits&, time_point, effects&);
+template void detail::apply(state&, send_again&&, const limits&, time_point, effects&);
 template void detail::apply(state&, received&&, const limits&, time_point, effects&);
 template void detail::apply(state&, written&&, const limits&, time_point, effects&);
 template void detail::apply(state&, ask_close&&, const limits&, time_point, effects&);
@@ -56,6 +57,17 @@ connection_state kind_of(const state& s) noexcept {
 time_point deadline_of(const state& s) noexcept {
   const auto* const waiting = std::get_if<closing>(&s);
   return waiting ? waiting->deadline : time_point::max();
+}
+
+progress excess(const state& s, const chunk& what, const limits& bounds) noexcept {
+  const auto* const queue = std::get_if<open>(&s);
+  if (!queue) return {};
+  const auto over = [](std::uint64_t wanted, std::uint64_t most) {
+    return wanted > most ? wanted - most : 0;
+  };
+  return {static_cast<std::uint32_t>(over(std::uint64_t{queue->queued_messages} + what.frames,
+                                          bounds.max_queued_messages)),
+          over(queue->queued_bytes + what.size, bounds.max_queued_bytes)};
 }
 
 }  // namespace fairlead::protocol

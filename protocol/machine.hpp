@@ -64,11 +64,15 @@ struct admitted {};
 struct send {
   chunk what;
 };
+/// One for which others have made way: `make_room` was carried out.
+struct send_again {
+  chunk what;
+};
 /// A whole inbound message.
 struct received {
   message what;
 };
-/// The kernel took this much more.
+/// The kernel took this much more, or will not: it is queued no longer.
 struct written {
   std::uint32_t messages;
   std::size_t bytes;
@@ -102,8 +106,8 @@ struct deadline_passed {};
 template <class T, class... Ts>
 concept any_of = (std::same_as<T, Ts> || ...);
 template <class T>
-concept event = any_of<T, upgraded, admitted, send, received, written, ask_close, peer_closed,
-                       violated, link_closed, link_failed, deadline_passed>;
+concept event = any_of<T, upgraded, admitted, send, send_again, received, written, ask_close,
+                       peer_closed, violated, link_closed, link_failed, deadline_passed>;
 
 // --- effects ------------------------------------------------------------------------------------------------------
 
@@ -111,6 +115,11 @@ concept event = any_of<T, upgraded, admitted, send, received, written, ask_close
 struct announce_open {};
 /// Hand to the wire. One that the transport sealed a moment ago does not take it: settle that one as `closing`.
 struct write {
+  chunk what;
+};
+/// Take back what is queued under this one's key, if it has one; then, if that leaves too little room, the oldest (how
+/// much: `excess`). Tell what has gone (`written`), then `send_again`.
+struct make_room {
   chunk what;
 };
 /// Queue a Close frame and seal the wire.
@@ -142,10 +151,13 @@ struct report_closed {
   close_info info;
   connection_state reached;
 };
-using effect = std::variant<announce_open, write, send_close, abort_link, deliver, discard, refuse,
-                            answer_close, report_closed>;
+using effect = std::variant<announce_open, write, make_room, send_close, abort_link, deliver,
+                            discard, refuse, answer_close, report_closed>;
 /// The caller's, cleared and reused: stepping allocates nothing once its capacity is there.
 using effects = std::vector<effect>;
+
+/// How much must leave the queue so that this one fits under the limits; nothing if it does, or if the state has none.
+[[nodiscard]] progress excess(const state&, const chunk&, const limits&) noexcept;
 
 // --- the machine --------------------------------------------------------------------------------------------------
 

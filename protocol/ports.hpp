@@ -29,14 +29,10 @@ class event_loop {
   [[nodiscard]] virtual bool inside() const noexcept = 0;
   /// The loop's time, read once per turn; exact to about the length of one turn. Loop's thread only.
   [[nodiscard]] virtual time_point now() const noexcept = 0;
+  /// The same clock, read now. Any thread.
+  [[nodiscard]] virtual time_point read_clock() const noexcept = 0;
   /// Runs the timer's task at `when` or up to 20 ms later; replaces an earlier schedule of it. Loop's thread only.
   virtual void schedule(timer&, time_point when) = 0;
-};
-
-/// What the kernel took, and what it never will, since it was last reported.
-struct progress {
-  std::uint32_t messages = 0;  ///< data frames written to their last byte
-  std::size_t bytes = 0;       ///< of those frames, headers included
 };
 
 /// What an actor may ask of a socket. Loop's thread only. None of these calls back into the observer before it returns,
@@ -59,6 +55,10 @@ class link {
   /// Writes what is queued in one gathered call, without blocking, and returns what was written by it. What the kernel
   /// does not take now is written when it can be and reported by on_progress.
   virtual progress flush() = 0;
+  /// What is queued and has not begun, taken back: as the functions of `wire` of these names.
+  virtual progress drop_oldest(const progress& least) = 0;
+  virtual progress drop_key(const send_terms&) = 0;
+  virtual progress drop_expired(time_point now, time_point& next) = 0;
   /// Drops the socket at once. No further report.
   virtual void abort() = 0;
   /// Bytes queued on the wire and not taken by the kernel.

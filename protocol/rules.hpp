@@ -74,33 +74,66 @@ inline send_result fits(const open& state, const chunk& what, const limits& boun
   return room ? send_result::written : send_result::overflow;
 }
 
+/// Whether others make way for this one if they must: the message's own policy, or the connection's.
+inline bool others_make_way(const chunk& what, const limits& bounds) noexcept {
+  const auto* const terms = what.terms();
+  const auto policy = terms ? terms->policy.value_or(bounds.slow_consumers) : bounds.slow_consumers;
+  const bool fits_alone =
+      what.frames <= bounds.max_queued_messages && what.size <= bounds.max_queued_bytes;
+  return fits_alone && (policy == slow_policy::drop_oldest || policy == slow_policy::keep_latest);
+}
+
+/// Queues it or says why not.
+inline send_result queue(open& state, chunk& what, const context& c) {
+  const auto why = fits(state, what, c.bounds);
+  if (why != send_result::written) return why;
+  state.queued_messages += what.frames;
+  state.queued_bytes += what.size;
+  c.emit(write{std::move(what)});
+  return why;
+}
+
 inline stay on(open& state, send&& event, const context& c) {
-  if (const auto why = fits(state, event.what, c.bounds); why != send_result::written) {
-    c.emit(refuse{std::move(event.what), why});
-    return {};
+  if (const auto* const terms = event.what.terms()) {
+    if (terms->expires <= c.now) {
+      c.emit(refuse{std::move(event.what), send_result::expired});
+      return {};
+    }
+    if (!terms->key.empty() && state.queued_messages > 0) {
+      c.emit(make_room{std::move(event.what)});
+      return {};
+    }
   }
-  state.queued_messages += event.what.frames;
-  state.queued_bytes += event.what.size;
-  c.emit(write{std::move(event.what)});
+  const auto met = queue(state, event.what, c);
+  if (met == send_result::written) return {};
+  if (met == send_result::overflow && others_make_way(event.what, c.bounds))
+    c.emit(make_room{std::move(event.what)});
+  else
+    c.emit(refuse{std::move(event.what), met});
   return {};
 }
-inline stay on(connecting&, send&& event, const context& c) {
+inline stay on(open& state, send_again&& event, const context& c) {
+  const auto met = queue(state, event.what, c);
+  if (met != send_result::written) c.emit(refuse{std::move(event.what), met});
+  return {};
+}
+stay on(connecting&, any_of<send, send_again> auto&& event, const context& c) {
   c.emit(refuse{std::move(event.what), send_result::connecting});
   return {};
 }
-inline stay on(accepted&, send&& event, const context& c) {
+stay on(accepted&, any_of<send, send_again> auto&& event, const context& c) {
   c.emit(refuse{std::move(event.what), send_result::accepted});
   return {};
 }
-inline stay on(closing&, send&& event, const context& c) {
+stay on(closing&, any_of<send, send_again> auto&& event, const context& c) {
   c.emit(refuse{std::move(event.what), send_result::closing});
   return {};
 }
-inline stay on(closed&, send&& event, const context& c) {
+stay on(closed&, any_of<send, send_again> auto&& event, const context& c) {
   c.emit(refuse{std::move(event.what), send_result::closed});
   return {};
 }
-inline stay on(failed&, send&& event, const context& c) {
+stay on(failed&, any_of<send, send_again> auto&& event, const context& c) {
   c.emit(refuse{std::move(event.what), send_result::failed});
   return {};
 }
@@ -243,7 +276,7 @@ consteval bool total(std::variant<States...>*, list<Events...>) {
   return (row(static_cast<States*>(nullptr)) && ...);
 }
 
-using every_event = list<upgraded, admitted, send, received, written, ask_close, peer_closed,
-                         violated, link_closed, link_failed, deadline_passed>;
+using every_event = list<upgraded, admitted, send, send_again, received, written, ask_close,
+                         peer_closed, violated, link_closed, link_failed, deadline_passed>;
 
 }  // namespace fairlead::protocol::rules

@@ -49,7 +49,7 @@ bool wire::push(chunk&& what) {
 void wire::enqueue_copy(std::string_view bytes) {
   auto storage = std::make_shared_for_overwrite<char[]>(bytes.size());
   std::copy(bytes.begin(), bytes.end(), storage.get());
-  queue_.push_back({std::move(storage), static_cast<std::uint32_t>(bytes.size()), 0, nullptr});
+  queue_.push_back({std::move(storage), static_cast<std::uint32_t>(bytes.size()), 0, 0, nullptr});
   queued_bytes_ += bytes.size();
 }
 
@@ -109,6 +109,54 @@ progress wire::consume(std::size_t n) {
   }
   written.settle(send_result::written);  // `this` may be gone after it
   return made;
+}
+
+template <class Judge>
+progress wire::drop(Judge&& judge, send_result why) {
+  progress gone;
+  settlements dropped;
+  using verdict = chunk_queue::verdict;
+  queue_.take_if(
+      sent_ > 0 ? 1 : 0,
+      [&](const chunk& c) { return c.frames == 0 ? verdict::keep : judge(c, std::as_const(gone)); },
+      [&](chunk c) {
+        gone.messages += c.frames;
+        gone.bytes += c.size;
+        if (c.asked) dropped.add(std::move(c.asked));
+      });
+  queued_bytes_ -= gone.bytes;
+  dropped.settle(why);  // `this` may be gone after it
+  return gone;
+}
+
+progress wire::drop_oldest(const progress& least) {
+  return drop(
+      [&](const chunk&, const progress& gone) {
+        const bool enough = gone.messages >= least.messages && gone.bytes >= least.bytes;
+        return enough ? chunk_queue::verdict::stop : chunk_queue::verdict::take;
+      },
+      send_result::overflow);
+}
+
+progress wire::drop_key(const send_terms& terms) {
+  return drop(
+      [&](const chunk& c, const progress&) {
+        const bool same = c.tag == terms.tag && c.asked->terms()->key == terms.key;
+        return same ? chunk_queue::verdict::take : chunk_queue::verdict::keep;
+      },
+      send_result::overflow);
+}
+
+progress wire::drop_expired(time_point now, time_point& next) {
+  next = time_point::max();
+  return drop(
+      [&](const chunk& c, const progress&) {
+        const auto expires = c.tag == 0 ? time_point::max() : c.asked->terms()->expires;
+        if (expires <= now) return chunk_queue::verdict::take;
+        next = std::min(next, expires);
+        return chunk_queue::verdict::keep;
+      },
+      send_result::expired);
 }
 
 void wire::abandon(send_result why) {

@@ -54,6 +54,17 @@ class wire {
   /// The socket is gone: settles what is left with `why`, empties and seals.
   void abandon(send_result why = send_result::failed);
 
+  // What is queued and not begun may be taken back, also from a sealed wire: data only, a run of frames as a whole, and
+  // never what the kernel has a part of. Each settles receipts and returns what has gone.
+
+  /// The oldest, until messages and bytes of `least` have both gone or nothing more can go: `overflow`.
+  progress drop_oldest(const progress& least);
+  /// What has the key of these terms: `overflow`. Looks through the whole queue.
+  progress drop_key(const send_terms&);
+  /// What has expired by `now`: `expired`. Looks through the whole queue; `next` becomes the moment at which the first
+  /// of the others will expire, or time_point::max().
+  progress drop_expired(time_point now, time_point& next);
+
  private:
   enum class phase : std::uint8_t {
     handshake,          // raw bytes are HTTP
@@ -64,6 +75,8 @@ class wire {
   };
 
   void enqueue_copy(std::string_view bytes);
+  template <class Judge>
+  progress drop(Judge&&, send_result why);
 
   chunk_queue queue_;  // a chunk of no frames is raw bytes
   std::size_t queued_bytes_ = 0;

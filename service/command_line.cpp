@@ -55,6 +55,10 @@ std::vector<flag> serve_flags() {
       {"--user-header", "NAME",
        "header field by which a trusted proxy names the user; without it all are anonymous",
        &set_user_header},
+      {"--slow-consumers", "POLICY",
+       "when a client's queue is full: disconnect (3008), drop_newest, drop_oldest, keep_latest "
+       "[disconnect]",
+       &set_slow_consumers},
       {"--drain-timeout", "TIME",
        "from SIGTERM to the end, who is left then is cut: 500ms, 10s, 2m [10s]",
        &set_drain_timeout},

@@ -168,6 +168,11 @@ std::vector<config_key> all_keys() {
   for_each_limit(defaults, [&](std::string_view name, auto&, auto, auto, std::string_view about) {
     keys.push_back(limit_key(name, about));
   });
+  keys.push_back(text_key(
+      "limits", "slow_consumers",
+      "when a client's queue is full: disconnect (3008), drop_newest, drop_oldest, keep_latest",
+      &set_slow_consumers,
+      [](const settings& s) { return std::string{to_string(s.server.limits.slow_consumers)}; }));
   add_log_and_drain(keys);
   return keys;
 }

@@ -19,9 +19,10 @@ void for_each_limit(Limits& l, Visitor&& visit) {
   using std::uint64_t;
   using std::chrono::hours;
   using std::chrono::milliseconds;
-  // `account` packs a connection's queue into one word: 24 bits of messages, 40 of bytes.
-  constexpr uint64_t most_messages = (uint64_t{1} << 24) - 1;
-  constexpr uint64_t most_bytes = (uint64_t{1} << 40) - 1;
+  // `account` packs a connection's queue into one word, and lets half of what fits in; others may make way for twice a
+  // limit.
+  constexpr uint64_t most_messages = uint64_t{1} << 21;
+  constexpr uint64_t most_bytes = uint64_t{1} << 38;
   constexpr uint64_t one_message = (uint64_t{1} << 32) - 16;  // with its frame header in 32 bits
   constexpr uint64_t any = uint64_t{1} << 48;
   visit("max_message_size", l.max_message_size, uint64_t{1}, one_message,
@@ -29,9 +30,9 @@ void for_each_limit(Limits& l, Visitor&& visit) {
   visit("max_send_size", l.max_send_size, uint64_t{1}, one_message,
         "bytes of one message to a client; past it the send is refused: too_large");
   visit("max_queued_messages", l.max_queued_messages, uint64_t{1}, most_messages,
-        "messages that may wait for one client; past it sends are refused: overflow");
+        "messages that may wait for one client; past it slow_consumers says what happens");
   visit("max_queued_bytes", l.max_queued_bytes, uint64_t{1}, most_bytes,
-        "bytes that may wait for one client; past it sends are refused: overflow");
+        "bytes that may wait for one client; past it slow_consumers says what happens");
   visit("max_unhandled_messages", l.max_unhandled_messages, uint64_t{1}, most_messages,
         "messages of one client that may wait for a handler; past it its socket is not read");
   visit("max_pending_broadcasts", l.max_pending_broadcasts, uint64_t{1}, any,

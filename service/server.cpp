@@ -64,8 +64,21 @@ void server::broadcast(message m, std::vector<connection_id> except, broadcast_c
   if (done) done({});
 }
 
+bool server::broadcast(message m, std::vector<connection_id> except, send_options how,
+                       broadcast_callback done) {
+  if (impl_)
+    return impl_->backbone().broadcast(std::move(m), std::move(except), how, std::move(done));
+  if (done) done({});
+  return false;
+}
+
 void server::send_to_user(std::string user, message m, broadcast_callback done) {
-  if (impl_) return impl_->backbone().send_to_user(std::move(user), std::move(m), std::move(done));
+  send_to_user(std::move(user), std::move(m), send_options{}, std::move(done));
+}
+
+void server::send_to_user(std::string user, message m, send_options how, broadcast_callback done) {
+  if (impl_)
+    return impl_->backbone().send_to_user(std::move(user), std::move(m), how, std::move(done));
   broadcast_summary nobody;
   nobody.add(send_result::no_such_connection);
   if (done) done(nobody);
@@ -79,7 +92,11 @@ void server::close_user(std::string user, close_code code, std::string reason,
 }
 
 void server::send(connection_id id, message m, send_callback done) {
-  if (impl_) return impl_->backbone().send(id, std::move(m), std::move(done));
+  send(id, std::move(m), send_options{}, std::move(done));
+}
+
+void server::send(connection_id id, message m, send_options how, send_callback done) {
+  if (impl_) return impl_->backbone().send(id, std::move(m), how, std::move(done));
   if (done) done(send_result::no_such_connection);
 }
 

@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::array<std::string_view, 3> plain_names{"broadcast", "echo", "off"};
 constexpr std::array<std::string_view, 2> format_names{"human", "json"};
+const std::array<std::string_view, 4> slow_policy_names{
+    to_string(slow_policy::disconnect), to_string(slow_policy::drop_newest),
+    to_string(slow_policy::drop_oldest), to_string(slow_policy::keep_latest)};
 constexpr std::array<std::string_view, 4> level_names{"debug", "info", "warning", "error"};
 
 /// Sets `out` to the enumerator that is named, by its place in `names`.
@@ -109,6 +112,10 @@ std::string set_user_header(settings& s, std::string_view text) {
   }
   s.user_header = text;
   return {};
+}
+
+std::string set_slow_consumers(settings& s, std::string_view text) {
+  return choose_one(s.server.limits.slow_consumers, text, slow_policy_names);
 }
 
 std::string set_log_level(settings& s, std::string_view text) {

@@ -37,6 +37,7 @@ set_token_file(settings&, const std::string& path);  ///< the file's first line;
 [[nodiscard]] std::string set_path(settings&, std::string_view);
 [[nodiscard]] std::string set_plain(settings&, std::string_view);
 [[nodiscard]] std::string set_user_header(settings&, std::string_view);
+[[nodiscard]] std::string set_slow_consumers(settings&, std::string_view);
 [[nodiscard]] std::string set_log_level(settings&, std::string_view);
 [[nodiscard]] std::string set_log_format(settings&, std::string_view);
 [[nodiscard]] std::string set_drain_timeout(settings&, std::string_view);

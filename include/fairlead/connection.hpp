@@ -1,6 +1,5 @@
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <functional>
 #include <future>
@@ -10,20 +9,12 @@
 #include <string_view>
 
 #include <fairlead/close.hpp>
+#include <fairlead/connection_id.hpp>
 #include <fairlead/message.hpp>
 #include <fairlead/result.hpp>
+#include <fairlead/send_options.hpp>
 
 namespace fairlead {
-
-/// Names one connection within one run of a server; never reused. Printed `c<loop>-<serial>`: `c0-17`.
-struct connection_id {
-  std::uint16_t loop = 0;
-  std::uint64_t serial = 0;  ///< from 1; 0 is no connection
-  friend auto operator<=>(const connection_id&, const connection_id&) = default;
-};
-[[nodiscard]] std::string to_string(connection_id);
-/// The id that `text` names, or nothing if it is not of the form `c<loop>-<serial>`.
-[[nodiscard]] std::optional<connection_id> parse_connection_id(std::string_view text) noexcept;
 
 using send_callback = std::function<void(send_result)>;
 using close_callback = std::function<void(close_result)>;
@@ -37,7 +28,7 @@ class connection_core;
 ///
 /// Order: what one thread sends and closes through handles of one connection happens in that order. Nothing here waits
 /// for anything. Callbacks run once each: on the connection's event loop; for what is refused at once (`overflow`,
-/// `too_large`, `no_such_connection`) on the caller's thread before the call returns; and if the connection is gone, on
+/// `too_large`, `no_such_connection`, and `closing` behind an overflow that closes) on the caller's thread before the call returns; and if the connection is gone, on
 /// the thread that found that out. Keep them short, let them not throw.
 class connection {
  public:
@@ -52,7 +43,8 @@ class connection {
   /// Sends without asking what became of it: nothing asked, nothing paid. A refusal is counted and logged.
   void send(message) const;
   void send(message, send_callback) const;
-  [[nodiscard]] std::future<send_result> send_reported(message) const;
+  void send(message, send_options, send_callback = {}) const;
+  [[nodiscard]] std::future<send_result> send_reported(message, send_options = {}) const;
 
   /// Starts the closing handshake after what is already queued. A code that may not be sent is `invalid_code`.
   void close(close_code = close_code::normal, std::string reason = {}, close_callback = {}) const;

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <fairlead/send_options.hpp>
+
 namespace fairlead {
 
 /// What one client, and all of them together, may cost. On by default; sizes in bytes. Zero is never "unlimited".
@@ -11,9 +13,11 @@ struct limits {
   std::size_t max_message_size = 64 * 1024;      ///< inbound: larger closes with 1009
   std::size_t max_send_size = 16 * 1024 * 1024;  ///< outbound: larger is refused with `too_large`
   std::uint32_t max_queued_messages =
-      4096;  ///< per connection, counted at enqueue; past it `overflow`
+      4096;  ///< per connection, counted at enqueue; past it `slow_consumers` applies
   std::size_t max_queued_bytes =
-      1024 * 1024;  ///< per connection, counted at enqueue; past it `overflow`
+      1024 * 1024;  ///< per connection, counted at enqueue; past it `slow_consumers` applies
+  slow_policy slow_consumers =
+      slow_policy::disconnect;  ///< when a queue is full; a message may have its own
   std::uint32_t max_unhandled_messages =
       64;  ///< inbound, per connection; past it the socket is not read
   std::size_t max_pending_broadcasts =

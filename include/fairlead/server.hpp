@@ -109,10 +109,14 @@ class server {
   bool broadcast(message, std::vector<connection_id> except = {});
   /// The same; `done` gets the outcomes once each is known (all `overflow`/`closed` when refused at once).
   void broadcast(message, std::vector<connection_id> except, broadcast_callback done);
+  /// The same, each connection by these options. False if it was refused at once, which `done` is told as well.
+  bool broadcast(message, std::vector<connection_id> except, send_options,
+                 broadcast_callback done = {});
 
   /// To every connection of one user and no other. The summary is empty of `written` and has one
   /// `no_such_connection` if the user has none, one `reconnecting` if its per-user actor lingers.
   void send_to_user(std::string user, message, broadcast_callback done = {});
+  void send_to_user(std::string user, message, send_options, broadcast_callback done = {});
   /// Closes every connection of one user; `done` gets how many closes were started.
   void close_user(std::string user, close_code, std::string reason,
                   std::function<void(std::size_t)> done = {});
@@ -120,6 +124,7 @@ class server {
   /// By id, for who holds no handle. Goes through the loop that the id names: in order with other calls by id, not with
   /// calls on a handle.
   void send(connection_id, message, send_callback done = {});
+  void send(connection_id, message, send_options, send_callback done = {});
   /// Removal: starts a close with this code and reason. Idempotent, safe at any moment of the connection's life.
   void remove(connection_id, close_code = close_code::normal, std::string reason = {},
               close_callback done = {});

@@ -73,7 +73,10 @@ TEST_CASE("a handler may broadcast, the sender included") {
 // --- the summary ----------------------------------------------------------------------------------------------------
 
 TEST_CASE("the summary counts each outcome, and adds up to the connections addressed") {
-  harness h{2, [](auto& o) { o.limits.max_queued_messages = 2; }};
+  harness h{2, [](auto& o) {
+              o.limits.max_queued_messages = 2;
+              o.limits.slow_consumers = slow_policy::drop_newest;
+            }};
   auto good = h.open({}, 0), also_good = h.open({}, 1), full = h.open({}, 0), slow = h.open({}, 1),
        leaving = h.open({}, 0), breaking = h.open({}, 1);
   h.connecting();  // not admitted: not addressed
@@ -172,7 +175,10 @@ TEST_CASE("folding: who is excepted from some of them gets the others, in order 
 }
 
 TEST_CASE("folding: who has no room for the whole run gets what fits, one by one") {
-  harness h{[](auto& o) { o.limits.max_queued_messages = 4; }};
+  harness h{[](auto& o) {
+    o.limits.max_queued_messages = 4;
+    o.limits.slow_consumers = slow_policy::drop_newest;
+  }};
   auto quick = h.open(), slow = h.open();
   slow.link->room = 0;
   slow.handle.send(message::text("first"));
@@ -210,7 +216,10 @@ TEST_CASE("folding: a message over the limit is refused, and those around it are
 }
 
 TEST_CASE("one that never reads holds up nobody, and its memory stays bounded") {
-  harness h{[](auto& o) { o.limits.max_queued_bytes = 1000; }};
+  harness h{[](auto& o) {
+    o.limits.max_queued_bytes = 1000;
+    o.limits.slow_consumers = slow_policy::drop_newest;
+  }};
   auto quick = h.open(), stuck = h.open();
   stuck.link->room = 0;
   for (int round = 0; round < 50; ++round) {

@@ -18,6 +18,7 @@ void small_queues(actors::backbone_options& o) {
   o.limits.max_queued_messages = 4;
   o.limits.max_queued_bytes = 100;
   o.limits.max_send_size = 50;
+  o.limits.slow_consumers = slow_policy::drop_newest;
 }
 
 std::size_t count(const protocol::connection_snapshot& s, send_result r) {

@@ -30,6 +30,7 @@ class turned_loop final : public protocol::event_loop {
     return std::this_thread::get_id() == owner_;
   }
   [[nodiscard]] protocol::time_point now() const noexcept override { return {}; }
+  [[nodiscard]] protocol::time_point read_clock() const noexcept override { return {}; }
   void schedule(protocol::timer&, protocol::time_point) override {}
 
   void run() {

@@ -61,19 +61,35 @@ class game {
       fates_[text].push_back({r, link});
     };
     asked_.push_back(texts_.back());
+    const auto how = some_options();
     if (pick(4))
-      c.handle.send(what, told);
+      c.handle.send(what, how, told);
     else
-      h_.backbone->send(c.id(), what, told);
+      h_.backbone->send(c.id(), what, how, told);
   }
 
   void broadcast() {
     std::vector<connection_id> except;
     if (pick(3) == 0) except.push_back(any().id());
-    if (pick(2))
-      h_.backbone->broadcast(next_text("b"), except);
-    else
-      h_.backbone->broadcast(next_text("b"), except, summaries_.next());
+    auto how = some_options();
+    if (pick(2)) {
+      h_.backbone->broadcast(next_text("b"), except, how, nullptr);
+    } else {
+      how.refused_ids = pick(3);
+      h_.backbone->broadcast(next_text("b"), except, how, summaries_.next());
+    }
+  }
+
+  /// Mostly the ordinary.
+  send_options some_options() {
+    send_options how;
+    switch (pick(8)) {
+    case 0: how.ttl = std::chrono::milliseconds{pick(300)}; break;
+    case 1: how.policy = static_cast<slow_policy>(pick(4)); break;
+    case 2: how.key = std::string(1, static_cast<char>('k' + pick(2))); break;
+    default: break;
+    }
+    return how;
   }
 
   void close() {
@@ -150,8 +166,10 @@ class game {
     CHECK(counts_.once_each());
     CHECK(summaries_.once_each());
     CHECK(snapshots_.once_each());
-    for (const auto& s : summaries_.list())
+    for (const auto& s : summaries_.list()) {
       CHECK(s.addressed() <= std::max<std::size_t>(1, h_.clients.size()));
+      CHECK(s.refused_ids.size() <= std::min<std::size_t>(2, s.refused()));
+    }
     for (std::size_t i = 0; i < h_.loops.size(); ++i) CHECK(h_.loops[i]->timers() <= 2);
   }
 
@@ -337,6 +355,7 @@ TEST_CASE("any order of anything: nothing after a Close, one outcome for each se
                 o.limits.max_queued_messages = 8;
                 o.limits.max_queued_bytes = 120;
                 o.limits.max_unhandled_messages = 2;
+                o.limits.slow_consumers = static_cast<slow_policy>(b / 2 % 4);
                 o.limits.close_timeout = game::close_timeout;
                 o.user_linger = 100ms;
                 o.logger = nullptr;

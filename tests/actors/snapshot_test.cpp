@@ -76,6 +76,7 @@ TEST_CASE("a snapshot of a connection that is not open yet") {
 TEST_CASE("refusals are counted by outcome, those at enqueue included") {
   harness h{[](auto& o) {
     o.limits.max_queued_messages = 2;
+    o.limits.slow_consumers = slow_policy::drop_newest;
     o.limits.max_send_size = 10;
   }};
   auto c = h.connecting();

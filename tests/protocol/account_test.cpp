@@ -47,6 +47,23 @@ TEST_CASE("a refused add leaves nothing behind, however large it was") {
   CHECK(a.bytes() == 1);
 }
 
+TEST_CASE("a sealed account lets in nothing, and still counts what leaves") {
+  account a;
+  REQUIRE(a.try_add(2, 100, 1u << 22, std::size_t{1} << 39));
+  CHECK_FALSE(a.sealed());
+  a.seal();
+  a.seal();
+  CHECK(a.sealed());
+  CHECK_FALSE(a.try_add(1, 1, 1u << 22, std::size_t{1} << 39));
+  CHECK_FALSE(a.try_add(0, 0, 1u << 22, std::size_t{1} << 39));
+  CHECK(a.messages() == 2);
+  CHECK(a.bytes() == 100);
+  a.release(2, 100);
+  CHECK(a.messages() == 0);
+  CHECK(a.bytes() == 0);
+  CHECK(a.sealed());
+}
+
 TEST_CASE("threads that race for the last room never pass a limit together") {
   constexpr std::uint32_t most = 50;
   account a;

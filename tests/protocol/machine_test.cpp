@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <variant>
@@ -122,6 +123,67 @@ TEST_CASE("open: the queue's limits refuse exactly what passes them, and only th
   CHECK(only<refuse>(after(s, send{text_chunk("")}, small)).why == send_result::overflow);
   after(s, written{2, 6}, small);
   only<write>(after(s, send{text_chunk("")}, small));
+}
+
+namespace {
+
+chunk on_terms(std::string_view text, const send_options& how) {
+  return as_chunk(message::text(text), std::make_shared<recording_receipt>(make_terms(how, now)));
+}
+
+}  // namespace
+
+TEST_CASE("open: a full queue asks for room where the policy drops others, the message's before "
+          "the connection's") {
+  limits small = bounds;
+  small.max_queued_messages = 2;
+  for (const auto usual : {slow_policy::disconnect, slow_policy::drop_newest,
+                           slow_policy::drop_oldest, slow_policy::keep_latest}) {
+    small.slow_consumers = usual;
+    const bool drops = usual >= slow_policy::drop_oldest;
+    state s = open{2, 6};
+    const auto met = [&](chunk what) { return after(s, send{std::move(what)}, small).front(); };
+    CHECK(std::holds_alternative<make_room>(met(text_chunk("x"))) == drops);
+    CHECK(std::holds_alternative<make_room>(
+        met(on_terms("x", {.policy = slow_policy::drop_oldest}))));
+    CHECK(std::holds_alternative<refuse>(met(on_terms("x", {.policy = slow_policy::drop_newest}))));
+    // What no empty queue could hold drives out nobody.
+    CHECK(std::holds_alternative<refuse>(met(run_of({"a", "b", "c"}))));
+    CHECK(std::get<open>(s).queued_messages == 2);
+  }
+}
+
+TEST_CASE("open: one for which room was made is written, or refused, and asks for no more") {
+  limits small = bounds;
+  small.max_queued_messages = 2;
+  small.slow_consumers = slow_policy::drop_oldest;
+  state s = open{2, 6};
+  const auto what = only<make_room>(after(s, send{text_chunk("x")}, small)).what;
+  CHECK(excess(s, what, small).messages == 1);
+  CHECK(excess(s, what, small).bytes == 0);
+  CHECK(only<refuse>(after(s, send_again{what}, small)).why == send_result::overflow);
+  after(s, written{1, 3}, small);
+  CHECK(excess(s, what, small).messages == 0);
+  only<write>(after(s, send_again{what}, small));
+  CHECK(std::get<open>(s).queued_messages == 2);
+  small.max_queued_bytes = 4;
+  CHECK(excess(s, what, small).bytes == 3 + 3 + 3 - 4);
+  CHECK(excess(closing_by_peer, what, small).messages == 0);
+}
+
+TEST_CASE("open: a key asks to replace whatever room there is, if anything is queued at all") {
+  state s = open{};
+  only<write>(after(s, send{on_terms("x", {.key = "k"})}));
+  only<make_room>(after(s, send{on_terms("y", {.key = "k"})}));
+  only<write>(after(s, send_again{on_terms("y", {.key = "k"})}));
+}
+
+TEST_CASE("open: what has expired on its way is refused, at its time and not before") {
+  state s = open{};
+  const auto what = on_terms("x", {.ttl = 10ms});
+  only<write>(after(s, send{what}, bounds, now + 9ms));
+  CHECK(only<refuse>(after(s, send{what}, bounds, now + 10ms)).why == send_result::expired);
+  CHECK(only<refuse>(after(s, send{on_terms("x", {.ttl = 0ms})})).why == send_result::expired);
 }
 
 TEST_CASE("open: a message larger than may be sent is too_large, whatever room there is") {

@@ -9,7 +9,8 @@
 
 // Random lives of a connection. What must hold at every step and at the end is checked by simulated_connection: no
 // write after send_close, one report_closed, closed and failed never left, the outbox within its limits, one outcome
-// for each send, one answer for each close, nothing in the byte stream after a Close frame.
+// for each send (also where it expires, is dropped or replaced), order, one answer for each close, nothing in the byte
+// stream after a Close frame.
 
 namespace fairlead::protocol::test {
 namespace {
@@ -42,13 +43,27 @@ std::string some_text(dice& d) {
   return std::string(size, letter);
 }
 
+/// Mostly the ordinary.
+send_options some_options(dice& d) {
+  send_options how;
+  switch (d.up_to(8)) {
+  case 0: how.ttl = std::chrono::milliseconds(d.up_to(60)); break;
+  case 1: how.policy = static_cast<slow_policy>(d.up_to(4)); break;
+  case 2: how.key = std::string(1, static_cast<char>('k' + d.up_to(3))); break;
+  default: break;
+  }
+  if (!how.key.empty() && d.one_in(3)) how.ttl = std::chrono::milliseconds(d.up_to(60));
+  return how;
+}
+
 void send_something(simulated_connection& c, dice& d) {
+  const auto how = some_options(d);
   if (d.one_in(4)) {
     const auto first = some_text(d);
     const auto second = some_text(d);
-    c.send({first, second, some_text(d)});
+    c.send({first, second, some_text(d)}, how);
   } else {
-    c.send({some_text(d)});
+    c.send({some_text(d)}, how);
   }
 }
 
@@ -77,7 +92,8 @@ void happen_something(simulated_connection& c, dice& d, std::size_t ends) {
     default: return c.pass(std::chrono::milliseconds(d.up_to(80)));
     }
   }
-  switch (d.up_to(12)) {
+  switch (d.up_to(13)) {
+  case 12: return c.pass(std::chrono::milliseconds(d.up_to(10)));
   case 0: return c.complete_handshake();
   case 1: return c.admit();
   case 2: return c.receive();
@@ -95,12 +111,13 @@ void happen_something(simulated_connection& c, dice& d, std::size_t ends) {
 TEST_SUITE_BEGIN("protocol/properties");
 
 TEST_CASE("what holds in every life of a connection") {
-  const limits bounds = small_limits();
+  limits bounds = small_limits();
   int ended = 0;
   constexpr std::uint32_t lives = 6'000;
   for (std::uint32_t seed = 1; seed <= lives; ++seed) {
     CAPTURE(seed);
     dice d(seed);
+    bounds.slow_consumers = static_cast<slow_policy>(d.up_to(4));
     simulated_connection c(bounds);
     if (!d.one_in(4)) {
       c.complete_handshake();

@@ -16,6 +16,7 @@ namespace fairlead::protocol::test {
 /// Remembers what it was told, and may do something about it while it is told.
 class recording_receipt : public receipt_sink {
  public:
+  using receipt_sink::receipt_sink;
   std::vector<send_result> told;
   std::function<void()> then;
 
@@ -40,8 +41,9 @@ inline chunk run_of(std::initializer_list<std::string_view> texts, receipt asked
   for (const auto text : texts) bytes += message::text(text).frame();
   auto storage = std::make_shared<char[]>(bytes.size());
   bytes.copy(storage.get(), bytes.size());
+  const auto tag = asked && asked->terms() ? asked->terms()->tag : std::uint16_t{0};
   return {std::move(storage), static_cast<std::uint32_t>(bytes.size()),
-          static_cast<std::uint32_t>(texts.size()), std::move(asked)};
+          static_cast<std::uint16_t>(texts.size()), tag, std::move(asked)};
 }
 
 }  // namespace fairlead::protocol::test

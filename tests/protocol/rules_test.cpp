@@ -23,8 +23,8 @@ struct nap {};        // an event nobody thought of
 struct half_open {};  // a state nobody thought of
 
 std::string name_of(const effect& e) {
-  const std::array names{"announce_open", "write",  "send_close",   "abort_link",   "deliver",
-                         "discard",       "refuse", "answer_close", "report_closed"};
+  const std::array names{"announce_open", "write",   "make_room", "send_close",   "abort_link",
+                         "deliver",       "discard", "refuse",    "answer_close", "report_closed"};
   static_assert(names.size() == std::variant_size_v<effect>);
   return names[e.index()];
 }
@@ -69,6 +69,8 @@ TEST_CASE("the table: every event in every state") {
       rule("upgraded", upgraded{},      {"-> accepted", "-",                      "-",        "-",                                 "-",      "-"}),
       rule("admitted", admitted{},      {"-",           "-> open announce_open",  "-",        "-",                                 "-",      "-"}),
       rule("send", send{text_chunk("")},{"refuse",      "refuse",                 "write",    "refuse",                            "refuse", "refuse"}),
+      rule("send_again", send_again{text_chunk("")},
+                                        {"refuse",      "refuse",                 "write",    "refuse",                            "refuse", "refuse"}),
       rule("received", received{},      {"discard",     "discard",                "deliver",  "discard",                           "discard", "discard"}),
       rule("written", written{1, 10},   {"-",           "-",                      "-",        "-",                                 "-",      "-"}),
       rule("ask_close", ask_close{close_code::normal, "", initiator::application},

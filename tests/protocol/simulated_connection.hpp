@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -27,14 +28,15 @@ class simulated_connection {
   struct attempt {
     std::shared_ptr<recording_receipt> asked;
     std::string bytes;
+    [[nodiscard]] bool settled() const { return !asked->told.empty(); }
   };
 
   explicit simulated_connection(const limits& bounds) : bounds_(bounds) {}
 
   // --- the application
 
-  void send(std::initializer_list<std::string_view> texts) {
-    auto asked = std::make_shared<recording_receipt>();
+  void send(std::initializer_list<std::string_view> texts, const send_options& how = {}) {
+    auto asked = std::make_shared<recording_receipt>(make_terms(how, now_));
     auto what = run_of(texts, asked);
     attempts_.push_back({asked, std::string(what.view())});
     happen(protocol::send{std::move(what)});
@@ -47,6 +49,9 @@ class simulated_connection {
   void pass(std::chrono::milliseconds time) {
     now_ += time;
     if (now_ >= deadline_of(state_)) happen(deadline_passed{});
+    auto next = time_point::max();
+    took_back(wire_.drop_expired(now_, next));
+    REQUIRE(next > now_);
   }
 
   // --- the link
@@ -103,6 +108,7 @@ class simulated_connection {
     check_stream();
   }
 
+  static constexpr std::size_t raw_bytes = 4096;  // more than a life's pongs, response and Close
   static constexpr std::string_view response = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
 
  private:
@@ -120,12 +126,25 @@ class simulated_connection {
       REQUIRE(queue->queued_bytes <= bounds_.max_queued_bytes);
     }
     REQUIRE(pending() <= bounds_.max_queued_messages);
+    REQUIRE(wire_.queued_bytes() <= bounds_.max_queued_bytes + raw_bytes);
+    check_pending();
+  }
+  void took_back(progress gone) {
+    if (gone.messages > 0) happen(written{gone.messages, gone.bytes});
   }
 
   void carry_out(announce_open&) { REQUIRE(kind_of(state_) == connection_state::open); }
   void carry_out(protocol::write& what) {
     REQUIRE_FALSE(close_sent_);
     if (!wire_.push(std::move(what.what))) what.what.asked->settle(send_result::closing);
+  }
+  void carry_out(make_room& what) {
+    REQUIRE_FALSE(close_sent_);
+    const auto* const terms = what.what.terms();
+    if (terms && !terms->key.empty()) took_back(wire_.drop_key(*terms));
+    if (const auto over = excess(state_, what.what, bounds_); over.messages > 0 || over.bytes > 0)
+      took_back(wire_.drop_oldest(over));
+    happen(send_again{std::move(what.what)});
   }
   void carry_out(send_close& what) {
     REQUIRE_FALSE(std::exchange(close_sent_, true));
@@ -144,8 +163,20 @@ class simulated_connection {
 
   /// Sends without an outcome, which are those on the wire. One counts for a whole run, so this is a lower bound.
   [[nodiscard]] std::size_t pending() const {
-    return static_cast<std::size_t>(std::count_if(
-        attempts_.begin(), attempts_.end(), [](const auto& a) { return a.asked->told.empty(); }));
+    return static_cast<std::size_t>(std::count_if(attempts_.begin(), attempts_.end(),
+                                                  [](const auto& a) { return !a.settled(); }));
+  }
+
+  /// Of each key one waits at most, and one that the kernel has a part of; what has expired is not told too early.
+  void check_pending() const {
+    std::map<std::string, int> waiting;
+    for (const auto& a : attempts_) {
+      const auto* const terms = a.asked->terms();
+      if (!terms) continue;
+      if (!a.settled() && !terms->key.empty()) REQUIRE(++waiting[terms->key] <= 2);
+      if (a.settled() && a.asked->told.front() == send_result::expired)
+        REQUIRE(now_ >= terms->expires);
+    }
   }
 
   /// The bytes that came out are the response, then whole frames (the last one may be cut by the end of the socket),

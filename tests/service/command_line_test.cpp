@@ -92,6 +92,15 @@ TEST_SUITE("service/command_line") {
         contains(r.err.str(), "fairlead serve: --plain: \"all\" is none of broadcast, echo, off"));
   }
 
+  TEST_CASE("what becomes of slow consumers") {
+    const run r{{"serve", "--slow-consumers", "drop_newest"}};
+    CHECK(r.values().server.limits.slow_consumers == slow_policy::drop_newest);
+    const run wrong{{"serve", "--slow-consumers", "drop"}};
+    CHECK(wrong.exit_code() == exit_usage);
+    CHECK(contains(wrong.err.str(), "--slow-consumers: \"drop\" is none of disconnect, "
+                                    "drop_newest, drop_oldest, keep_latest"));
+  }
+
   TEST_CASE("what the options together make wrong is told too; exit 2") {
     const run r{{"serve", "--internal", "0.0.0.0:8001"}};
     CHECK(r.exit_code() == exit_usage);

@@ -59,6 +59,7 @@ token = "t"
 [limits]
 max_message_size = 1000
 max_queued_messages = 7
+slow_consumers = "drop_oldest"
 close_timeout = "1500ms"
 [log]
 level = "debug"
@@ -81,6 +82,7 @@ rate = 7
     CHECK(s.server.internal_token == "t");
     CHECK(s.server.limits.max_message_size == 1000);
     CHECK(s.server.limits.max_queued_messages == 7);
+    CHECK(s.server.limits.slow_consumers == slow_policy::drop_oldest);
     CHECK(s.server.limits.close_timeout == 1500ms);
     CHECK(s.log_level == severity::debug);
     CHECK(s.format == log_format::json);

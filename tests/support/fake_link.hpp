@@ -36,6 +36,15 @@ class fake_link final : public protocol::link {
     ++flushes;
     return take();
   }
+  protocol::progress drop_oldest(const protocol::progress& least) override {
+    return wire_.drop_oldest(least);
+  }
+  protocol::progress drop_key(const protocol::send_terms& terms) override {
+    return wire_.drop_key(terms);
+  }
+  protocol::progress drop_expired(protocol::time_point now, protocol::time_point& next) override {
+    return wire_.drop_expired(now, next);
+  }
   void abort() override {
     aborted = true;
     end();

@@ -22,6 +22,7 @@ class test_loop final : public protocol::event_loop {
   }
   [[nodiscard]] bool inside() const noexcept override { return true; }
   [[nodiscard]] protocol::time_point now() const noexcept override { return now_; }
+  [[nodiscard]] protocol::time_point read_clock() const noexcept override { return now_; }
   void schedule(protocol::timer& t, protocol::time_point when) override {
     wheel_.schedule(t, when);
   }
@@ -51,6 +52,8 @@ class test_loop final : public protocol::event_loop {
       wheel_.advance(now_);
     }
   }
+  /// Lets time pass while the loop is stuck: nothing runs.
+  void pass(std::chrono::milliseconds by) { now_ += by; }
   /// From now on posts are refused, as by a loop that has stopped for good.
   void stop() {
     const std::lock_guard lock{mutex_};

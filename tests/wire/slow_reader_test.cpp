@@ -19,6 +19,7 @@ constexpr std::size_t memory_allowance = 16 * 1024 * 1024;
 server_options small_queue() {
   server_options options{.threads = 2};
   options.limits.max_queued_bytes = queue_limit;
+  options.limits.slow_consumers = slow_policy::drop_newest;
   return options;
 }
 

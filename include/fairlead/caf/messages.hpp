@@ -17,6 +17,7 @@ namespace fairlead {
 /// queue limits when the actor takes it from its mailbox: a sender that floods should await its answers.
 struct send_message {
   message what;
+  send_options how = {};
 };
 /// To a connection's actor: starts a close, and answers with a `close_result`.
 struct close_connection {
@@ -27,6 +28,7 @@ struct close_connection {
 struct broadcast_message {
   message what;
   std::vector<connection_id> except;
+  send_options how = {};
 };
 
 }  // namespace fairlead

@@ -1,0 +1,24 @@
+#include "protocol/send_terms.hpp"
+
+#include <algorithm>
+#include <functional>
+
+namespace fairlead::protocol {
+
+bool ordinary(const send_options& o) noexcept { return !o.ttl && !o.policy && o.key.empty(); }
+
+terms_ptr make_terms(const send_options& o, time_point now) {
+  if (ordinary(o)) return nullptr;
+  auto made = std::make_shared<send_terms>();
+  constexpr std::chrono::milliseconds longest = std::chrono::hours{24 * 365};
+  if (o.ttl) made->expires = now + std::clamp(*o.ttl, std::chrono::milliseconds{0}, longest);
+  made->policy = o.policy;
+  if (!o.policy && !o.key.empty()) made->policy = slow_policy::keep_latest;
+  if (made->policy == slow_policy::keep_latest && !o.key.empty()) {
+    made->key = o.key;
+    made->tag = static_cast<std::uint16_t>(std::hash<std::string>{}(o.key) | 1U);
+  }
+  return made;
+}
+
+}  // namespace fairlead::protocol
