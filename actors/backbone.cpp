@@ -72,11 +72,22 @@ class backbone::impl {
 backbone::backbone(backbone_options o) : impl_(std::make_unique<impl>(std::move(o))) {}
 backbone::~backbone() = default;
 
+bool backbone::reserve(const std::string& user) {
+  auto& env = impl_->env;
+  if (user.empty() || env.seats.take(user, env.limits().max_connections_per_user)) return true;
+  env.count(protocol::limit_hit::connections_per_user);
+  return false;
+}
+
 connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> link,
                              connection_seed seed) {
   auto& env = impl_->env;
   auto& here = env.loops[loop];
-  if (here.refusing) return {};
+  if (!seed.reserved && !seed.user.empty()) static_cast<void>(env.seats.take(seed.user, SIZE_MAX));
+  if (here.refusing) {
+    env.seats.give_back(seed.user);
+    return {};
+  }
   const auto serial = impl_->system.next_actor_id();
   auto core = std::make_shared<detail::connection_core>(
       connection_id{static_cast<std::uint16_t>(loop), serial}, std::move(seed.peer),

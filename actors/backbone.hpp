@@ -41,9 +41,10 @@ struct backbone_options {
 
 /// What is known of a connection before it exists.
 struct connection_seed {
-  std::string peer;    ///< `address:port`
-  std::string user;    ///< empty: anonymous
-  std::string target;  ///< path and query of the upgrade request
+  std::string peer;       ///< `address:port`
+  std::string user;       ///< empty: anonymous
+  std::string target;     ///< path and query of the upgrade request
+  bool reserved = false;  ///< `reserve` was called for it
 };
 
 /// One actor, for the debug tree.
@@ -70,6 +71,9 @@ class backbone {
   backbone(const backbone&) = delete;
   backbone& operator=(const backbone&) = delete;
 
+  /// Makes room for one more connection of this user; false if there are as many as may be. What was reserved is freed by
+  /// the end of the connection that `connect` makes of it. Always true for the anonymous.
+  [[nodiscard]] bool reserve(const std::string& user);
   /// Spawns the actor of a new connection on loop `loop` and opens its link. Called on that loop's thread.
   /// Null, and the link is dropped, once a shutdown has begun.
   connection connect(std::size_t loop, std::shared_ptr<protocol::link>, connection_seed);

@@ -282,6 +282,13 @@ protocol::connection_snapshot connection_actor::snapshot() {
   s.queued_bytes = core_->queued().bytes();
   s.wire_bytes = link_->queued_bytes();
   s.counts = counts();
+  const auto peer = link_->peer();
+  // Before the peer's first byte: since there is a connection.
+  s.silent = std::chrono::duration_cast<std::chrono::milliseconds>(
+      now - std::max(peer.last_heard, began_));
+  s.awaits_pong = peer.awaits_pong;
+  s.throttled = peer.throttled;
+  s.round_trip = peer.round_trip;
   if (last_close_) s.last_close = *last_close_;
   s.events = events_.in_order();
   return s;

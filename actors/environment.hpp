@@ -11,6 +11,7 @@
 #include "actors/caf.hpp"
 #include "actors/loop_unit.hpp"
 #include "actors/messages.hpp"
+#include "actors/user_seats.hpp"
 #include "protocol/account.hpp"
 #include "protocol/limit_hit.hpp"
 #include "protocol/live_limits.hpp"
@@ -56,6 +57,7 @@ struct environment {
   std::shared_ptr<protocol::account> pending_broadcasts = std::make_shared<protocol::account>();
   std::atomic<std::size_t> connections{0};
   drain_record drain;
+  user_seats seats;
   std::atomic<bool> over{false};  // the supervisor has ended
   const std::shared_ptr<stop_record> stopped = std::make_shared<stop_record>();
 

@@ -25,6 +25,9 @@ class mailbox_observer final : public protocol::link_observer {
   void on_violation(close_code code, std::string what) override {
     report(protocol::violated{code, std::move(what)});
   }
+  void on_limit(close_code code, std::string reason) override {
+    tell(to_, begin_close{code, std::move(reason), initiator::limit, nullptr});
+  }
   void on_closed() override { report(protocol::link_closed{}); }
   void on_failed(std::error_code error, std::string what) override {
     report(protocol::link_failed{error, std::move(what)});

@@ -123,6 +123,7 @@ void roster::remove(std::uint64_t serial) {
   const auto gone = std::move(found->second);
   known_.erase(found);
   --env_.connections;
+  if (!gone.who->user.empty()) env_.seats.give_back(gone.who->user);
   if (gone.member != not_admitted) {
     if (gone.member + 1 != members_.size()) {
       members_[gone.member] = std::move(members_.back());

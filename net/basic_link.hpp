@@ -16,6 +16,8 @@
 #include "net/collecting_stream.hpp"
 #include "net/inbound_message.hpp"
 #include "net/socket_group.hpp"
+#include "protocol/frame_meter.hpp"
+#include "protocol/peer_watch.hpp"
 #include "protocol/ports.hpp"
 #include "protocol/wire.hpp"
 
@@ -29,16 +31,20 @@ template <class Socket>
 class basic_link final : public protocol::link,
                          public std::enable_shared_from_this<basic_link<Socket>>,
                          private socket_owner,
-                         private raw_sink {
+                         private raw_sink,
+                         private protocol::timer_base {
  public:
-  basic_link(Socket, const std::shared_ptr<socket_group>&, std::string_view key,
+  basic_link(Socket, const std::shared_ptr<socket_group>&, client_network, std::string_view key,
              std::string_view already_read);
   ~basic_link() override;
 
   void open(std::unique_ptr<protocol::link_observer>) override;
   void resume_reading() override;
   void pause_reading() override;
-  [[nodiscard]] bool write(protocol::chunk&& what) override { return wire_.push(std::move(what)); }
+  [[nodiscard]] bool write(protocol::chunk&& what) override {
+    watch_.talked();
+    return wire_.push(std::move(what));
+  }
   [[nodiscard]] bool sealed() const noexcept override { return wire_.sealed(); }
   [[nodiscard]] bool broken() const noexcept override { return broken_; }
   void send_close(close_code, std::string_view reason) override;
@@ -54,6 +60,7 @@ class basic_link final : public protocol::link,
   protocol::progress flush() override;
   void abort() override;
   [[nodiscard]] std::size_t queued_bytes() const noexcept override { return wire_.queued_bytes(); }
+  [[nodiscard]] protocol::peer_view peer() const noexcept override;
 
  private:
   enum class phase : std::uint8_t { fresh, upgrading, open, broken, ended };
@@ -78,9 +85,16 @@ class basic_link final : public protocol::link,
   void on_read_error(const error_code&);
   void deliver();
 
+  [[nodiscard]] error_code heard(std::string_view bytes) override;
   void take_raw(std::string_view bytes) override;
   [[nodiscard]] error_code flush_raw() override;
-  boost::beast::saved_handler* full() noexcept override;
+  boost::beast::saved_handler* hold() noexcept override;
+  void go_on();
+
+  void on_due() override;
+  void look_after();
+  [[nodiscard]] bool can_ask() noexcept;
+  void send_ping();
 
   [[nodiscard]] protocol::progress write_out();
   std::size_t write_some(std::size_t& offered, error_code&);
@@ -99,8 +113,10 @@ class basic_link final : public protocol::link,
   std::optional<stream> stream_;
   std::unique_ptr<protocol::link_observer> observer_;
   protocol::wire wire_;
-  boost::beast::saved_handler held_;  // Beast's, waiting for room
+  boost::beast::saved_handler held_;  // Beast's, waiting to go on
   inbound_message inbound_;
+  protocol::peer_watch watch_;
+  protocol::frame_meter meter_;
   std::unique_ptr<const std::string> key_;  // until it is opened
   std::uint32_t raw_bytes_ = 0;             // queued since the wire was last empty
   phase phase_ = phase::fresh;

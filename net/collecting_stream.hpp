@@ -20,15 +20,19 @@
 
 namespace fairlead::net {
 
-/// Takes what Beast writes: its handshake response and its control frames. Alive for as long as Beast's handler is.
+/// Takes what Beast writes: its handshake response and its control frames; and sees what it reads. Alive for as long as
+/// Beast's handler is.
 class raw_sink {
  public:
+  /// Bytes of the peer's, before Beast has seen them. An error ends the reading: Beast is told that instead.
+  [[nodiscard]] virtual error_code heard(std::string_view bytes) = 0;
   /// One whole HTTP response or control frame.
   virtual void take_raw(std::string_view bytes) = 0;
   /// A turn later: writes what was taken. An error if the stream is gone. Never called from within a call to the link.
   [[nodiscard]] virtual error_code flush_raw() = 0;
-  /// Where a write waits while the peer reads nothing: pongs must not pile up. Null: there is room.
-  virtual boost::beast::saved_handler* full() noexcept = 0;
+  /// Where Beast waits before it reads on: while the peer reads nothing, because pongs must not pile up, and while it has
+  /// sent more than it may. Null: it need not wait.
+  virtual boost::beast::saved_handler* hold() noexcept = 0;
 
  protected:
   ~raw_sink() = default;
@@ -57,13 +61,19 @@ class collecting_stream {
   auto async_read_some(const Buffers& buffers, Handler&& handler) {
     return asio::async_initiate<Handler, void(error_code, std::size_t)>(
         [this](auto&& done, const Buffers& into) {
-          if (!already_read_)
-            return socket_.async_read_some(into, std::forward<decltype(done)>(done));
-          const std::size_t size = asio::buffer_copy(into, asio::buffer(*already_read_));
+          using done_type = std::decay_t<decltype(done)>;
+          if (auto* const waiting = sink_.hold())
+            return waiting->emplace(
+                postponed<done_type, Buffers>{{std::forward<decltype(done)>(done)}, into, *this});
+          const auto first = first_of(into);
+          arrival<done_type> arrived{
+              {std::forward<decltype(done)>(done)}, static_cast<const char*>(first.data()), sink_};
+          if (!already_read_) return socket_.async_read_some(first, std::move(arrived));
+          const std::size_t size = asio::buffer_copy(first, asio::buffer(*already_read_));
           already_read_->erase(0, size);
           if (already_read_->empty()) already_read_.reset();
-          asio::post(get_executor(), boost::beast::bind_front_handler(
-                                         std::forward<decltype(done)>(done), error_code{}, size));
+          asio::post(get_executor(),
+                     boost::beast::bind_front_handler(std::move(arrived), error_code{}, size));
         },
         handler, buffers);
   }
@@ -83,6 +93,56 @@ class collecting_stream {
   }
 
  private:
+  template <class Buffers>
+  [[nodiscard]] static asio::mutable_buffer first_of(const Buffers& buffers) {
+    const auto end = asio::buffer_sequence_end(buffers);
+    for (auto i = asio::buffer_sequence_begin(buffers); i != end; ++i) {
+      if (const asio::mutable_buffer one(*i); one.size() > 0) return one;
+    }
+    return {};
+  }
+
+  /// What is put around a handler of Beast's, all of which know their executor, runs and allocates as that would.
+  template <class Handler>
+  struct around {
+    using executor_type = asio::associated_executor_t<Handler>;
+    using allocator_type = asio::associated_allocator_t<Handler>;
+
+    Handler handler;
+
+    [[nodiscard]] allocator_type get_allocator() const noexcept {
+      return asio::get_associated_allocator(handler);
+    }
+    [[nodiscard]] executor_type get_executor() const noexcept {
+      return asio::get_associated_executor(handler);
+    }
+  };
+
+  /// Shows what was read before Beast gets it.
+  template <class Handler>
+  struct arrival : around<Handler> {
+    const char* into;
+    raw_sink& sink;  // lives as long as the handler
+
+    void operator()(error_code ec, std::size_t n) {
+      if (n > 0)
+        if (const auto refused = sink.heard({into, n})) return std::move(this->handler)(refused, 0);
+      std::move(this->handler)(ec, n);
+    }
+  };
+
+  /// A read that has to wait. Invoked without an argument by saved_handler, unless it was cancelled.
+  template <class Handler, class Buffers>
+  struct postponed : around<Handler> {
+    Buffers into;
+    collecting_stream& stream;  // whoever invokes this has it
+
+    void operator()(error_code ec = {}) {
+      if (ec) return std::move(this->handler)(ec, 0);
+      stream.async_read_some(into, std::move(this->handler));
+    }
+  };
+
   /// Tells Beast that all was written. Invoked without an argument by saved_handler, unless it was cancelled.
   template <class Handler>
   struct completion {
@@ -111,7 +171,7 @@ class collecting_stream {
     void operator()() {
       const error_code gone = sink.flush_raw();
       auto& done = static_cast<completion<Handler>&>(*this);
-      if (auto* const waiting = gone ? nullptr : sink.full())
+      if (auto* const waiting = gone ? nullptr : sink.hold())
         waiting->emplace(std::move(done));
       else
         done(gone);

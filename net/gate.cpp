@@ -19,13 +19,10 @@ constexpr std::chrono::milliseconds pause_without_descriptors{100};
 constexpr std::size_t refusals_at_once = 256;
 constexpr int accepts_at_once = 64;  // then others have their turn
 
-const std::string& too_many_connections() {
-  static const std::string response = [] {
-    auto answer = plain_response(503, "too many connections");
-    answer.headers.emplace_back("Retry-After", "5");
-    return encode(answer, {});
-  }();
-  return response;
+std::string try_again(std::string reason) {
+  auto answer = plain_response(503, std::move(reason));
+  answer.headers.emplace_back("Retry-After", "5");
+  return encode(answer, {});
 }
 
 }  // namespace
@@ -44,7 +41,14 @@ void gate::accept() {
 
 /// By accept4 itself: what Asio accepts lies in Asio's own epoll set.
 void gate::on_waiting() {
+  const auto& limits = options_.sockets->limits();
+  auto& crowd = options_.sockets->crowd();
+  auto& loop = options_.sockets->home();
   for (int i = 0; i < accepts_at_once; ++i) {
+    if (const auto wait = crowd.wait(limits, loop.now()); wait > wait.zero()) {
+      options_.sockets->count(protocol::limit_hit::accept_rate);
+      return loop.schedule(retry_, loop.now() + wait);
+    }
     asio::ip::tcp::endpoint peer;
     auto size = static_cast<socklen_t>(peer.capacity());
     const int accepted =
@@ -52,6 +56,7 @@ void gate::on_waiting() {
     if (accepted < 0 && (errno == ECONNABORTED || errno == EINTR)) continue;
     if (accepted < 0 && errno != EAGAIN) return pause(errno);
     if (accepted < 0) break;
+    crowd.accepted(limits, loop.now());
     pausing_ = false;
     peer.resize(size);
     try {
@@ -64,15 +69,23 @@ void gate::on_waiting() {
 }
 
 void gate::admit(int descriptor, const asio::ip::tcp::endpoint& peer) {
+  static const std::string full = try_again("too many connections");
+  static const std::string full_from_there = try_again("too many connections from your address");
   const auto& sockets = options_.sockets;
+  const auto& limits = sockets->limits();
+  const auto from = network_of(peer);
   tcp_socket socket(sockets->home().sockets(), descriptor);
-  const auto open = sockets->open_sockets();
-  const auto most = sockets->limits().max_connections;
-  if (open < most)
+  const auto open = sockets->crowd().total();
+  const bool room = open < limits.max_connections;
+  const auto open_from_there = sockets->crowd().from(from);
+  if (room && open_from_there < limits.max_connections_per_address)
     return serve_http(std::move(socket), peer, sockets, options_.service, options_.max_body);
-  sockets->count(protocol::limit_hit::connections);
-  if (open - most < refusals_at_once)
-    respond_and_linger(std::move(socket), sockets, too_many_connections());
+  sockets->count(room ? protocol::limit_hit::connections_per_address
+                      : protocol::limit_hit::connections);
+  // Both bounds hold for what is told, too.
+  if (open < limits.max_connections + refusals_at_once &&
+      open_from_there < limits.max_connections_per_address + refusals_at_once)
+    respond_and_linger(std::move(socket), sockets, from, room ? full_from_there : full);
 }
 
 /// Out of descriptors or memory: what waits stays in the kernel's queue until some are free again.

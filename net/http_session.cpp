@@ -39,7 +39,7 @@ class http_session final : public socket_owner, public std::enable_shared_from_t
         deadline_([this] { on_deadline(); }) {}
 
   void start(const std::shared_ptr<socket_group>& group) {
-    join(group);
+    join(group, network_of(peer_));
     next_request();
   }
 
@@ -211,7 +211,7 @@ std::shared_ptr<protocol::link> http_session::make_link() {
   const auto home = group();
   tcp_socket socket = std::move(*socket_);
   end();
-  return make_tcp_link(std::move(socket), home, key,
+  return make_tcp_link(std::move(socket), home, from(), key,
                        {static_cast<const char*>(rest.data()), rest.size()});
 }
 
@@ -274,7 +274,7 @@ void http_session::on_written(const error_code& ec, bool keep_alive) {
   const auto home = group();
   tcp_socket socket = std::move(*socket_);
   end();
-  linger(std::move(socket), home);
+  linger(std::move(socket), home, from());
 }
 
 void http_session::wind_down() noexcept {

@@ -19,8 +19,8 @@ class lingering final : public socket_owner, public std::enable_shared_from_this
   explicit lingering(tcp_socket socket)
       : socket_(std::move(socket)), deadline_([this] { finish(); }) {}
 
-  void start(const std::shared_ptr<socket_group>& group) {
-    join(group);
+  void start(const std::shared_ptr<socket_group>& group, client_network from) {
+    join(group, from);
     error_code failed;
     socket_->shutdown_send(failed);
     if (failed) return finish();
@@ -55,16 +55,16 @@ class lingering final : public socket_owner, public std::enable_shared_from_this
 
 }  // namespace
 
-void linger(tcp_socket socket, const std::shared_ptr<socket_group>& group) {
-  std::make_shared<lingering>(std::move(socket))->start(group);
+void linger(tcp_socket socket, const std::shared_ptr<socket_group>& group, client_network from) {
+  std::make_shared<lingering>(std::move(socket))->start(group, from);
 }
 
 void respond_and_linger(tcp_socket socket, const std::shared_ptr<socket_group>& group,
-                        std::string_view response) {
+                        client_network from, std::string_view response) {
   error_code ignored;
   const asio::const_buffer all(response.data(), response.size());
   socket.write_some(std::span(&all, 1), ignored);  // fits: the socket is new
-  linger(std::move(socket), group);
+  linger(std::move(socket), group, from);
 }
 
 }  // namespace fairlead::net

@@ -11,10 +11,10 @@ namespace fairlead::net {
 /// Ends a socket so that the peer surely reads what was written: says that no more comes, discards what the peer still
 /// sends until it ends too (at most 2 s and at most the close time-out), then closes. To close at once would make the
 /// kernel answer unread bytes with a reset, which destroys what the peer has not read yet.
-void linger(tcp_socket, const std::shared_ptr<socket_group>&);
+void linger(tcp_socket, const std::shared_ptr<socket_group>&, client_network);
 
 /// Writes a whole HTTP response, as far as the kernel takes it, and lingers.
-void respond_and_linger(tcp_socket, const std::shared_ptr<socket_group>&,
+void respond_and_linger(tcp_socket, const std::shared_ptr<socket_group>&, client_network,
                         std::string_view response);
 
 }  // namespace fairlead::net

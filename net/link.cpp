@@ -28,14 +28,23 @@ std::optional<close_code> code_in_close(std::string_view frame) {
 /// Only a client may send it (RFC 6455 7.4.1).
 bool is_for_clients(close_code code) { return code == close_code::extension_required; }
 
+constexpr auto too_many_fragments = boost::system::errc::value_too_large;  // what Beast is told
+constexpr std::string_view empty_ping{"\x89\x00", 2};
+
+std::string in_words(std::chrono::milliseconds time) {
+  return time.count() % 1000 == 0 ? std::to_string(time.count() / 1000) + " s"
+                                  : std::to_string(time.count()) + " ms";
+}
+
 }  // namespace
 
 template <class Socket>
 basic_link<Socket>::basic_link(Socket socket, const std::shared_ptr<socket_group>& group,
-                               std::string_view key, std::string_view already_read)
+                               client_network from, std::string_view key,
+                               std::string_view already_read)
     : stream_(std::in_place, std::move(socket), already_read, static_cast<raw_sink&>(*this)) {
   key_ = std::make_unique<const std::string>(key);
-  join(group);
+  join(group, from);
 }
 
 template <class Socket>
@@ -92,6 +101,10 @@ void basic_link<Socket>::on_accepted(const error_code& ec) {
   if (phase_ == phase::broken) return;
   if (ec) return fail(ec, "the handshake failed: " + ec.message());
   phase_ = phase::open;
+  auto& loop = group()->home();
+  watch_.begin(loop.now());
+  loop.schedule(*this,
+                watch_.at(group()->limits(), loop.now(), false, group()->random_number()).next);
   observer_->on_upgraded();
   if (!paused_) resume_reading();
 }
@@ -103,7 +116,8 @@ void basic_link<Socket>::refuse() {
   tcp_socket bare = tcp_of(socket());
   end();
   try {
-    respond_and_linger(std::move(bare), home, encode(plain_response(503, "shutting down"), {}));
+    respond_and_linger(std::move(bare), home, from(),
+                       encode(plain_response(503, "shutting down"), {}));
   } catch (const std::exception&) {
     // Out of memory, in a destructor: the socket is closed.
   }
@@ -114,7 +128,9 @@ void basic_link<Socket>::refuse() {
 template <class Socket>
 void basic_link<Socket>::resume_reading() {
   paused_ = false;
-  if (phase_ == phase::open && !reading_ && !finishing_) read();
+  if (phase_ != phase::open || reading_ || finishing_) return;
+  watch_.reading_again();
+  read();
 }
 
 template <class Socket>
@@ -149,6 +165,7 @@ void basic_link<Socket>::on_read(const error_code& ec, std::size_t n) {
 
 template <class Socket>
 void basic_link<Socket>::deliver() {
+  watch_.talked();
   auto what = message::make(stream_->got_text() ? message_kind::text : message_kind::binary,
                             inbound_.view());
   inbound_.clear();
@@ -170,11 +187,102 @@ void basic_link<Socket>::on_read_error(const error_code& ec) {
   }
   if (ec == websocket::error::message_too_big)
     return violate(close_code::message_too_big, ec.message());
+  if (ec == too_many_fragments) {
+    group()->count(protocol::limit_hit::too_many_fragments);
+    return violate(close_code::policy_violation,
+                   "a message in more than " + std::to_string(group()->limits().max_fragments) +
+                       " fragments");
+  }
   if (ec == websocket::error::bad_frame_payload)
     return violate(close_code::invalid_payload, ec.message());
   if (ec == websocket::condition::protocol_violation)
     return violate(close_code::protocol_error, ec.message());
   fail(ec, ec == asio::error::eof ? "end of file without a Close frame" : ec.message());
+}
+
+// --- watching the peer ----------------------------------------------------------------------------------------------
+
+template <class Socket>
+error_code basic_link<Socket>::heard(std::string_view bytes) {
+  if (phase_ != phase::open) return {};
+  const auto& bounds = group()->limits();
+  const auto seen = meter_.read(bytes, bounds.max_fragments);
+  if (seen.too_many_fragments) return make_error_code(too_many_fragments);
+  auto& loop = group()->home();
+  const auto inflow = watch_.heard(bytes.size(), seen.frames, bounds, loop.now());
+  if (inflow == protocol::peer_watch::inflow::fine) return {};
+  group()->count(protocol::limit_hit::inbound_rate_paused);
+  loop.schedule(*this, watch_.look_again());
+  if (inflow == protocol::peer_watch::inflow::too_long && !wire_.sealed()) {
+    group()->count(protocol::limit_hit::inbound_rate_closed);
+    observer_->on_limit(close_code::policy_violation, "rate");
+  }
+  return {};
+}
+
+template <class Socket>
+boost::beast::saved_handler* basic_link<Socket>::hold() noexcept {
+  const bool stuck = waiting_ && raw_bytes_ > most_raw_bytes && !wire_.sealed();
+  return alive() && (stuck || watch_.paused()) ? &held_ : nullptr;
+}
+
+template <class Socket>
+void basic_link<Socket>::go_on() {
+  if (phase_ != phase::ended && !hold()) held_.maybe_invoke();
+}
+
+template <class Socket>
+void basic_link<Socket>::on_due() {
+  const auto self = this->shared_from_this();
+  turn([this] { look_after(); });
+}
+
+template <class Socket>
+void basic_link<Socket>::look_after() {
+  using action = protocol::peer_watch::action;
+  if (phase_ != phase::open) return;
+  const auto& bounds = group()->limits();
+  auto& loop = group()->home();
+  const auto [what, next] = watch_.at(bounds, loop.now(), reading_, group()->random_number());
+  loop.schedule(*this, next);
+  if (what == action::read_on) return go_on();
+  if (wire_.sealed()) return;  // the closing handshake has its own deadline
+  switch (what) {
+  case action::nothing:
+  case action::read_on: break;
+  case action::ping:
+    if (can_ask()) send_ping();
+    break;
+  case action::give_up:
+    group()->count(protocol::limit_hit::pong_timeout);
+    socket().lowest_layer().reset_on_close();  // nobody is there to take what is left
+    return fail(asio::error::timed_out,
+                "no answer to ping within " + in_words(bounds.pong_timeout));
+  case action::idle:
+    group()->count(protocol::limit_hit::idle);
+    return observer_->on_limit(close_code::going_away,
+                               "no message for " + in_words(bounds.idle_timeout));
+  }
+}
+
+/// Whether an answer to a ping could be expected in time: not while more is on its way to the peer before it. Whether
+/// that gets there is what TCP finds out.
+template <class Socket>
+bool basic_link<Socket>::can_ask() noexcept {
+  return reading_ && wire_.empty() && socket().lowest_layer().unacknowledged() == 0;
+}
+
+template <class Socket>
+void basic_link<Socket>::send_ping() {
+  auto& loop = group()->home();
+  loop.schedule(*this, watch_.pinged(group()->limits(), loop.now()));
+  wire_.push_raw(empty_ping);
+  report(write_out());
+}
+
+template <class Socket>
+protocol::peer_view basic_link<Socket>::peer() const noexcept {
+  return {watch_.last_heard(), watch_.awaits_pong(), watch_.paused(), watch_.round_trip()};
 }
 
 // --- writing --------------------------------------------------------------------------------------------------------
@@ -242,9 +350,7 @@ template <class Socket>
 void basic_link<Socket>::on_drained() {
   raw_bytes_ = 0;
   if (!held_.has_value()) return;
-  asio::post(stream_->get_executor(), [self = this->shared_from_this()] {
-    if (self->phase_ != phase::ended) self->held_.maybe_invoke();
-  });
+  asio::post(stream_->get_executor(), [self = this->shared_from_this()] { self->go_on(); });
 }
 
 /// The socket takes no more. Told a turn later: this may be within a call to the link.
@@ -280,18 +386,12 @@ error_code basic_link<Socket>::flush_raw() {
   return phase_ == phase::ended ? asio::error::operation_aborted : error_code{};
 }
 
-template <class Socket>
-boost::beast::saved_handler* basic_link<Socket>::full() noexcept {
-  const bool stuck = waiting_ && raw_bytes_ > most_raw_bytes && !wire_.sealed();
-  return alive() && stuck ? &held_ : nullptr;
-}
-
 // --- ending ---------------------------------------------------------------------------------------------------------
 
 template <class Socket>
 void basic_link<Socket>::violate(close_code code, std::string what) {
   if (code == close_code::message_too_big) group()->count(protocol::limit_hit::message_too_big);
-  wire_.push_close(code, {});  // nothing, if Beast has sent one
+  wire_.push_close(code, what);  // nothing, if Beast has sent one
   finishing_ = true;
   observer_->on_violation(code, std::move(what));
   finish();
@@ -307,7 +407,7 @@ void basic_link<Socket>::finish() {
   tcp_socket bare = tcp_of(socket());
   const auto last = std::move(observer_);
   end();
-  linger(std::move(bare), home);
+  linger(std::move(bare), home, from());
   last->on_closed();
 }
 
@@ -346,6 +446,7 @@ void basic_link<Socket>::drop() noexcept {
 template <class Socket>
 void basic_link<Socket>::end() noexcept {
   phase_ = phase::ended;
+  cancel();
   socket().lowest_layer().close();
   wire_.abandon();
   held_.reset();
@@ -356,8 +457,10 @@ void basic_link<Socket>::end() noexcept {
 
 std::shared_ptr<protocol::link> make_tcp_link(tcp_socket socket,
                                               const std::shared_ptr<socket_group>& group,
-                                              std::string_view key, std::string_view already_read) {
-  return std::make_shared<basic_link<tcp_socket>>(std::move(socket), group, key, already_read);
+                                              client_network from, std::string_view key,
+                                              std::string_view already_read) {
+  return std::make_shared<basic_link<tcp_socket>>(std::move(socket), group, from, key,
+                                                  already_read);
 }
 
 }  // namespace fairlead::net

@@ -13,7 +13,7 @@ namespace fairlead::net {
 /// the bytes that came behind it. A link that is dropped unopened answers the request with 503.
 [[nodiscard]] std::shared_ptr<protocol::link> make_tcp_link(tcp_socket,
                                                             const std::shared_ptr<socket_group>&,
-                                                            std::string_view key,
+                                                            client_network, std::string_view key,
                                                             std::string_view already_read);
 
 }  // namespace fairlead::net

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <system_error>
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "net/address.hpp"
@@ -14,6 +15,7 @@ namespace {
 
 using asio::ip::tcp;
 using reuse_port = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+using user_timeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
 
 constexpr int backlog = 4096;
 
@@ -32,11 +34,13 @@ class probe {
   tcp::acceptor socket_;
 };
 
-tcp_acceptor listen_on(loop& on, const tcp::endpoint& at) {
+tcp_acceptor listen_on(loop& on, const tcp::endpoint& at, const fairlead::limits& bounds) {
   tcp_acceptor acceptor(on.context(), at.protocol());
   acceptor.set_option(tcp::acceptor::reuse_address(true));
   acceptor.set_option(reuse_port(true));
-  acceptor.set_option(tcp::no_delay(true));  // inherited by what is accepted
+  // Inherited by what is accepted.
+  acceptor.set_option(tcp::no_delay(true));
+  acceptor.set_option(user_timeout(static_cast<int>(bounds.tcp_user_timeout.count())));
   acceptor.non_blocking(true);
   acceptor.bind(at);
   acceptor.listen(backlog);
@@ -56,10 +60,10 @@ class listening final : public listener {
       address_ = to_string(at);
       for (const auto& on : loops_) {
         auto sockets =
-            std::make_shared<socket_group>(on, limits_, options.hits, options.logger, open_);
-        gates_.push_back(
-            std::make_shared<gate>(listen_on(*on, at), gate::options{std::move(sockets), service,
-                                                                     options.max_body, address_}));
+            std::make_shared<socket_group>(on, limits_, options.hits, options.logger, crowd_);
+        gates_.push_back(std::make_shared<gate>(
+            listen_on(*on, at, options.limits),
+            gate::options{std::move(sockets), service, options.max_body, address_}));
       }
     } catch (const boost::system::system_error& e) {
       throw std::system_error(e.code(), "cannot listen on " + options.address);
@@ -73,7 +77,7 @@ class listening final : public listener {
   void begin_stop_accepting() override { on_every_loop(&gate::close); }
   void stop() override { wait_for(on_every_loop(&gate::drop)); }
   void set_limits(const fairlead::limits& bounds) override { limits_->set(bounds); }
-  std::size_t sockets() const noexcept override { return *open_; }
+  std::size_t sockets() const noexcept override { return crowd_->total(); }
 
  private:
   using futures = std::vector<std::future<void>>;
@@ -96,7 +100,7 @@ class listening final : public listener {
 
   const std::vector<std::shared_ptr<loop>> loops_;
   const std::shared_ptr<protocol::live_limits> limits_;
-  const socket_group::counter open_ = std::make_shared<std::atomic<std::size_t>>(0);
+  const std::shared_ptr<crowd> crowd_ = std::make_shared<crowd>();
   std::vector<std::shared_ptr<gate>> gates_;
   std::string address_;
 };

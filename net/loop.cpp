@@ -171,7 +171,7 @@ class loop_thread final : public loop {
 
   protocol::time_point read_clock() const noexcept override { return steady_clock::now(); }
 
-  void schedule(protocol::timer& t, protocol::time_point when) override {
+  void schedule(protocol::timer_base& t, protocol::time_point when) override {
     engine_->wheel.schedule(t, when);
     engine_->set_alarm();
   }

@@ -76,7 +76,7 @@ class watched {
   [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
 
   /// The operation that waits, if there is one. Call the function below it when it is there.
-  ready_slot<184> reader;
+  ready_slot<200> reader;
   void wait_readable();
   ready_slot<0> writer;  // most sockets never wait for room
   void wait_writable();

@@ -2,12 +2,13 @@
 
 namespace fairlead::net {
 
-void socket_owner::join(std::shared_ptr<socket_group> group) {
+void socket_owner::join(std::shared_ptr<socket_group> group, client_network from) {
+  group->crowd().enter(from);
+  from_ = from;
   group_ = std::move(group);
   next_ = group_->first_;
   if (next_) next_->previous_ = this;
   group_->first_ = this;
-  ++*group_->open_;
 }
 
 void socket_owner::leave() noexcept {
@@ -15,7 +16,7 @@ void socket_owner::leave() noexcept {
   if (next_) next_->previous_ = previous_;
   (previous_ ? previous_->next_ : group_->first_) = next_;
   next_ = previous_ = nullptr;
-  --*group_->open_;
+  group_->crowd().leave(from_);
   group_.reset();
 }
 

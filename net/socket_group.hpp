@@ -1,9 +1,9 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <memory>
+#include <random>
 #include <string_view>
 #include <utility>
 
@@ -12,6 +12,7 @@
 #include <fairlead/limits.hpp>
 #include <fairlead/log.hpp>
 
+#include "net/crowd.hpp"
 #include "net/loop.hpp"
 #include "protocol/limit_hit.hpp"
 #include "protocol/live_limits.hpp"
@@ -34,15 +35,18 @@ class socket_owner {
 
  protected:
   ~socket_owner() { leave(); }
-  void join(std::shared_ptr<socket_group>);
+  void join(std::shared_ptr<socket_group>, client_network from);
   /// The socket is closed, or belongs to someone else now.
   void leave() noexcept;
   /// Null unless this owns a socket.
   [[nodiscard]] const std::shared_ptr<socket_group>& group() const noexcept { return group_; }
+  /// Where the socket's peer is, also when it has been handed on.
+  [[nodiscard]] client_network from() const noexcept { return from_; }
 
  private:
   friend class socket_group;
   std::shared_ptr<socket_group> group_;
+  client_network from_ = 0;
   socket_owner* next_ = nullptr;
   socket_owner* previous_ = nullptr;
 };
@@ -50,29 +54,33 @@ class socket_owner {
 /// The open sockets of one listener on one loop, and what they share.
 class socket_group {
  public:
-  using counter = std::shared_ptr<std::atomic<std::size_t>>;
-
   socket_group(std::shared_ptr<loop> on, std::shared_ptr<const protocol::live_limits> bounds,
-               std::shared_ptr<protocol::limit_hits> hits, std::shared_ptr<log> sink, counter open)
+               std::shared_ptr<protocol::limit_hits> hits, std::shared_ptr<log> sink,
+               std::shared_ptr<net::crowd> all)
       : loop_(std::move(on)),
         limits_(std::move(bounds)),
         hits_(std::move(hits)),
         logger_(std::move(sink)),
-        open_(std::move(open)) {}
+        crowd_(std::move(all)) {}
 
   [[nodiscard]] net::loop& home() const noexcept { return *loop_; }
   [[nodiscard]] const std::shared_ptr<net::loop>& loop_handle() const noexcept { return loop_; }
   [[nodiscard]] const fairlead::limits& limits() const noexcept { return limits_->get(); }
   /// A limit has acted.
   void count(protocol::limit_hit what) const noexcept { hits_->add(what); }
-  /// Open sockets of the whole listener, all loops together.
-  [[nodiscard]] std::size_t open_sockets() const noexcept { return *open_; }
+  /// The whole listener's sockets, all loops together.
+  [[nodiscard]] net::crowd& crowd() const noexcept { return *crowd_; }
   void write_log(severity, std::string_view event, std::initializer_list<log_field>) const noexcept;
 
   /// No further requests are served.
   [[nodiscard]] bool winding_down() const noexcept { return winding_down_; }
   void wind_down() noexcept;
   void drop_all() noexcept;
+
+  /// For what is spread by chance, such as pings.
+  [[nodiscard]] std::uint32_t random_number() noexcept {
+    return static_cast<std::uint32_t>(random_());
+  }
 
   /// Room for one gathered write: shared by the loop's sockets, for use within one call.
   struct scratch {
@@ -87,9 +95,10 @@ class socket_group {
   const std::shared_ptr<const protocol::live_limits> limits_;
   const std::shared_ptr<protocol::limit_hits> hits_;
   const std::shared_ptr<log> logger_;
-  const counter open_;
+  const std::shared_ptr<net::crowd> crowd_;
   socket_owner* first_ = nullptr;
   bool winding_down_ = false;
+  std::minstd_rand random_{std::random_device{}()};
   scratch scratch_;
 };
 

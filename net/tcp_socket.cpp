@@ -4,6 +4,8 @@
 #include <array>
 #include <cerrno>
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -59,6 +61,13 @@ std::size_t transmit(watched& to, std::span<const asio::const_buffer> from,
 
 void tcp_socket::shutdown_send(error_code& ec) noexcept {
   ec = ::shutdown(watched_->descriptor(), SHUT_WR) == 0 ? error_code() : last_error();
+}
+
+std::size_t tcp_socket::unacknowledged() const noexcept {
+  int bytes = 0;
+  return ::ioctl(watched_->descriptor(), SIOCOUTQ, &bytes) == 0 && bytes > 0
+             ? static_cast<std::size_t>(bytes)
+             : 0;
 }
 
 void tcp_socket::reset_on_close() noexcept {

@@ -91,6 +91,8 @@ class tcp_socket {
 
   /// Says that no more comes.
   void shutdown_send(error_code&) noexcept;
+  /// Bytes that the peer's TCP has not acknowledged, sent or not; 0 if that cannot be told.
+  [[nodiscard]] std::size_t unacknowledged() const noexcept;
   /// `close` will reset the connection, so that the kernel forgets what the peer has not taken.
   void reset_on_close() noexcept;
   /// Pending operations complete with operation_aborted, later. So they do when the socket is closed.

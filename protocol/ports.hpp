@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 
@@ -32,7 +33,15 @@ class event_loop {
   /// The same clock, read now. Any thread.
   [[nodiscard]] virtual time_point read_clock() const noexcept = 0;
   /// Runs the timer's task at `when` or up to 20 ms later; replaces an earlier schedule of it. Loop's thread only.
-  virtual void schedule(timer&, time_point when) = 0;
+  virtual void schedule(timer_base&, time_point when) = 0;
+};
+
+/// How it stands with the peer, for who looks into a connection.
+struct peer_view {
+  time_point last_heard{};  ///< when bytes of its last came; the epoch: never
+  bool awaits_pong = false;
+  bool throttled = false;  ///< not read for now, because it sent more than it may
+  std::optional<std::chrono::microseconds> round_trip = {};  ///< of the last ping
 };
 
 /// What an actor may ask of a socket. Loop's thread only. None of these calls back into the observer before it returns,
@@ -65,6 +74,7 @@ class link {
   [[nodiscard]] virtual std::size_t queued_bytes() const noexcept = 0;
   /// Whether nothing more can be queued: a Close frame, ours or the transport's answer to the peer's, was; or it broke.
   [[nodiscard]] virtual bool sealed() const noexcept = 0;
+  [[nodiscard]] virtual peer_view peer() const noexcept = 0;
   /// Whether `write` refuses because the socket broke, of which on_failed tells, and not because of a Close frame.
   [[nodiscard]] virtual bool broken() const noexcept = 0;
 };
@@ -80,6 +90,8 @@ class link_observer {
   virtual void on_peer_close(close_code, std::string reason) = 0;
   /// The peer broke the protocol; a Close with this code was queued and the wire is sealed.
   virtual void on_violation(close_code, std::string what) = 0;
+  /// It has passed a limit, and is to be closed with this code and reason by whoever owns the link.
+  virtual void on_limit(close_code, std::string reason) = 0;
   /// Last report: both Close frames (after a violation: ours) are out and in. The socket lingers and closes by itself.
   virtual void on_closed() = 0;
   /// Last report: reset, end of file without a Close, time-out, failed handshake.

@@ -13,13 +13,29 @@ constexpr unsigned word_bits = 64;
 
 }  // namespace
 
+void timer_base::cancel() noexcept {
+  if (wheel_) wheel_->remove(*this);
+}
+
 timer::~timer() {
-  cancel();
   if (running_) *running_ = nullptr;
 }
 
-void timer::cancel() noexcept {
-  if (wheel_) wheel_->remove(*this);
+/// The task may destroy its timer, and so itself: it runs from here, and goes back only if there is a timer.
+void timer::on_due() {
+  timer* alive = this;
+  auto task = std::move(task_);
+  running_ = &alive;
+  struct put_back {
+    timer*& alive;
+    std::function<void()>& task;
+    ~put_back() {
+      if (!alive) return;
+      alive->task_ = std::move(task);
+      alive->running_ = nullptr;
+    }
+  } const after{alive, task};
+  task();
 }
 
 timer_wheel::timer_wheel(time_point start) : start_(start) {}
@@ -33,7 +49,7 @@ timer_wheel::~timer_wheel() {
 
 // --- lists --------------------------------------------------------------------------------------------------------
 
-void timer_wheel::append(list& first, timer& added) noexcept {
+void timer_wheel::append(list& first, timer_base& added) noexcept {
   added.next_ = nullptr;
   if (!first) {
     first = added.previous_ = &added;
@@ -44,7 +60,7 @@ void timer_wheel::append(list& first, timer& added) noexcept {
   first->previous_ = &added;
 }
 
-void timer_wheel::unlink(list& first, timer& removed) noexcept {
+void timer_wheel::unlink(list& first, timer_base& removed) noexcept {
   if (&removed == first)
     first = removed.next_;
   else
@@ -70,7 +86,7 @@ time_point timer_wheel::time_of(std::uint64_t tick_number) const noexcept {
 
 // --- scheduling ---------------------------------------------------------------------------------------------------
 
-void timer_wheel::schedule(timer& t, time_point when) {
+void timer_wheel::schedule(timer_base& t, time_point when) {
   t.cancel();
   if (when > time_point::max() - tick_length) return;
   // Compared before it is subtracted: `when` may be any moment at all.
@@ -84,7 +100,7 @@ void timer_wheel::schedule(timer& t, time_point when) {
   next_ = size_++ == 0 ? t.due_ : std::min(next_, t.due_);
 }
 
-void timer_wheel::remove(timer& t) noexcept {
+void timer_wheel::remove(timer_base& t) noexcept {
   // What `advance` has collected is due at or before the current tick, what lies in a slot is due after it.
   if (t.due_ <= current_) {
     unlink(running_, t);
@@ -110,8 +126,8 @@ std::uint64_t timer_wheel::skip_empty(std::uint64_t from, std::uint64_t to) cons
 
 void timer_wheel::collect(std::uint64_t tick) noexcept {
   list& slot = slot_of(tick);
-  for (timer* t = slot; t;) {
-    timer& seen = *std::exchange(t, t->next_);
+  for (timer_base* t = slot; t;) {
+    timer_base& seen = *std::exchange(t, t->next_);
     if (seen.due_ > current_) continue;  // a later turn's
     unlink(slot, seen);
     append(running_, seen);
@@ -121,21 +137,9 @@ void timer_wheel::collect(std::uint64_t tick) noexcept {
 
 void timer_wheel::run_collected() {
   while (running_) {
-    timer* alive = running_;
-    remove(*alive);
-    // The task may destroy its timer, and so itself: it runs from here, and goes back only if there is a timer.
-    auto task = std::move(alive->task_);
-    alive->running_ = &alive;
-    struct put_back {
-      timer*& alive;
-      std::function<void()>& task;
-      ~put_back() {
-        if (!alive) return;
-        alive->task_ = std::move(task);
-        alive->running_ = nullptr;
-      }
-    } const after{alive, task};
-    task();
+    timer_base& due = *running_;
+    remove(due);
+    due.on_due();
   }
 }
 
@@ -157,7 +161,7 @@ void timer_wheel::advance(time_point now) {
 std::uint64_t timer_wheel::earliest() const noexcept {
   const std::uint64_t end = current_ + slot_count;
   for (auto tick = skip_empty(current_ + 1, end); tick < end; tick = skip_empty(tick + 1, end)) {
-    for (const timer* t = slots_[tick % slot_count]; t; t = t->next_) {
+    for (const timer_base* t = slots_[tick % slot_count]; t; t = t->next_) {
       if (t->due_ == tick) return tick;
     }
   }

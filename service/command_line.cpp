@@ -14,6 +14,7 @@
 #include "service/config.hpp"
 #include "service/library_versions.hpp"
 #include "service/options.hpp"
+#include "service/origins.hpp"
 #include "service/text.hpp"
 
 namespace fairlead::service {
@@ -49,6 +50,10 @@ std::vector<flag> serve_flags() {
        "the same, but visible to every user of this machine: better use the file", &set_token},
       {"--threads", "N", "event loops; 0 is one per core [0]", &set_threads},
       {"--path", "PATH", "where WebSocket upgrades are accepted [/ws]", &set_path},
+      {"--origins", "LIST",
+       "web pages that may connect, such as https://example.org,https://example.com; * for any; "
+       "clients that are no browsers always may [none]",
+       [](settings& s, const std::string& list) { return set_origins(s, split_origins(list)); }},
       {"--plain", "MODE",
        "a client's message goes to all (broadcast), back (echo), or nowhere (off) [broadcast]",
        &set_plain},

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "service/options.hpp"
 #include "service/text.hpp"
@@ -55,7 +56,28 @@ std::string read_duration(milliseconds& out, const toml::node& node, millisecond
   return {};
 }
 
+std::string read_origins(settings& s, const toml::node& node) {
+  const auto* given = node.as_array();
+  if (!given)
+    return fmt::format("{}; give a list such as [\"https://example.org\"]", type_name(node));
+  std::vector<std::string> origins;
+  for (const auto& one : *given) {
+    const auto* text = one.as_string();
+    if (!text) return fmt::format("{} in the list; give strings", type_name(one));
+    origins.push_back(text->get());
+  }
+  return set_origins(s, std::move(origins));
+}
+
+std::vector<std::string> quoted(const std::vector<std::string>& texts) {
+  std::vector<std::string> all;
+  for (const auto& text : texts) all.push_back(in_quotes(text));
+  return all;
+}
+
 std::string show_duration(milliseconds d) {
+  using std::chrono::hours;
+  if (d >= hours{1} && d % hours{1} == milliseconds{0}) return fmt::format("\"{}h\"", d / hours{1});
   return d.count() % 1000 == 0 ? fmt::format("\"{}s\"", d.count() / 1000)
                                : fmt::format("\"{}ms\"", d.count());
 }
@@ -109,6 +131,12 @@ void add_listen(std::vector<config_key>& keys) {
                           &set_listen, [](const settings& s) { return s.server.listen; }));
   keys.push_back(text_key("listen", "path", "where WebSocket upgrades are accepted", &set_path,
                           [](const settings& s) { return s.server.path; }));
+  keys.push_back(
+      {"listen", "origins",
+       "web pages that may connect, by Origin, such as \"https://example.org\"; \"*\": any",
+       &read_origins, [](const settings& s) {
+         return fmt::format("[{}]", fmt::join(quoted(s.server.origins), ", "));
+       }});
   keys.push_back({"listen", "threads", "event loops; 0: one per core",
                   [](settings& s, const toml::node& n) {
                     return read_number(s.server.threads, n, 0, most_threads);

@@ -41,6 +41,13 @@ std::string queue_in_words(const connection_snapshot& c) {
       queued, bytes_in_words(c.wire_bytes));
 }
 
+std::string peer_in_words(const connection_snapshot& c) {
+  if (c.throttled) return "; it is not read for now, because it sent more than it may";
+  if (c.awaits_pong)
+    return fmt::format("; silent for {}, and has not answered a ping yet", in_words(c.silent));
+  return {};
+}
+
 std::string asked_in_words(const connection_snapshot& c) {
   if (!c.last_close) return "nobody asked for it on record";
   return fmt::format("{} asked with {}", who(c.last_close->by),
@@ -94,7 +101,8 @@ std::string explain(const connection_snapshot& c) {
     return fmt::format("accepted for {}: the handshake is complete, its registration is not",
                        in_words(c.in_state));
   case connection_state::open:
-    return fmt::format("open for {}: {}", in_words(c.in_state), queue_in_words(c));
+    return fmt::format("open for {}: {}{}", in_words(c.in_state), queue_in_words(c),
+                       peer_in_words(c));
   case connection_state::closing: return closing_in_words(c);
   case connection_state::closed:
     return fmt::format("closed {} ago: {}", in_words(c.in_state), asked_in_words(c));

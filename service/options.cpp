@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "service/address.hpp"
+#include "service/origins.hpp"
 #include "service/text.hpp"
 
 namespace fairlead::service {
@@ -107,6 +108,10 @@ problems check(const server_options& o) {
   }
   if (const auto what = path_problem(o.path); !what.empty()) {
     found.push_back({"path", fmt::format("{}: {}", in_quotes(o.path), what)});
+  }
+  for (const auto& origin : o.origins) {
+    if (const auto what = origin_problem(origin); !what.empty())
+      found.push_back({"origins", fmt::format("{}: {}", in_quotes(origin), what)});
   }
   if (o.threads > most_threads) {
     found.push_back(

@@ -45,10 +45,34 @@ void for_each_limit(Limits& l, Visitor&& visit) {
         "header fields of a request; past it 431");
   visit("max_connections", l.max_connections, uint64_t{1}, uint64_t{1} << 24,
         "sockets in total; past it 503");
+  visit("max_connections_per_address", l.max_connections_per_address, uint64_t{1},
+        uint64_t{1} << 24, "sockets of one IPv4 address or one IPv6 /64 network; past it 503");
+  visit("max_connections_per_user", l.max_connections_per_user, uint64_t{1}, uint64_t{1} << 24,
+        "WebSockets of one user; past it 503");
+  visit("max_accepts_per_second", l.max_accepts_per_second, uint64_t{1}, uint64_t{1} << 24,
+        "new sockets per second, whole server; past it they wait in the kernel's queue");
+  visit("max_fragments", l.max_fragments, uint64_t{1}, uint64_t{1} << 24,
+        "frames of one message of a client's; more closes the connection with 1008");
+  visit("max_inbound_messages_per_second", l.max_inbound_messages_per_second, uint64_t{1},
+        uint64_t{1} << 24, "frames a client may send; past it its socket is not read for a while");
+  visit("max_inbound_bytes_per_second", l.max_inbound_bytes_per_second, uint64_t{1024}, most_bytes,
+        "bytes a client may send; past it its socket is not read for a while");
+  visit("inbound_burst", l.inbound_burst, milliseconds{1}, milliseconds{hours{1}},
+        "what a client may send in this time it may also send at once");
+  visit("inbound_patience", l.inbound_patience, milliseconds{0}, milliseconds{hours{24}},
+        "a client that sends more than it may for so long is closed with 1008");
   visit("handshake_timeout", l.handshake_timeout, milliseconds{1}, milliseconds{hours{24}},
         "from accept to a complete upgrade request; past it 408");
   visit("close_timeout", l.close_timeout, milliseconds{1}, milliseconds{hours{24}},
         "from our Close frame to the end of the closing handshake; past it the socket is aborted");
+  visit("ping_interval", l.ping_interval, milliseconds{20}, milliseconds{hours{24}},
+        "a client that was silent for so long (or up to 10 % less) is sent a ping");
+  visit("pong_timeout", l.pong_timeout, milliseconds{20}, milliseconds{hours{24}},
+        "a client that is silent for so long after a ping has gone: the connection has failed");
+  visit("idle_timeout", l.idle_timeout, milliseconds{20}, milliseconds{hours{24 * 30}},
+        "without a message either way for so long the connection is closed with 1001");
+  visit("tcp_user_timeout", l.tcp_user_timeout, milliseconds{1000}, milliseconds{hours{24}},
+        "what was sent and is not acknowledged for so long: the connection has failed");
 }
 
 /// How many event loops a server may have.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "service/http_answer.hpp"
+#include "service/origins.hpp"
 #include "service/text.hpp"
 
 namespace fairlead::service {
@@ -56,6 +57,18 @@ admission public_service::admit_or_refuse(const upgrade_request& request) const 
   return refuse{.status = 500, .reason = "the server could not decide on this request"};
 }
 
+net::http_response public_service::turn_away(const upgrade_request& request,
+                                             const refuse& no) const {
+  if (options_.logger) {
+    (*options_.logger)(severity::info, "upgrade.refused",
+                       {{"peer", request.peer},
+                        {"target", request.target},
+                        {"status", std::uint64_t{no.status}},
+                        {"reason", std::string_view{no.reason}}});
+  }
+  return refusal(no);
+}
+
 std::optional<net::http_response>
 public_service::upgrade(std::size_t loop, const upgrade_request& request, const take_link& take) {
   if (request.path != options_.path) {
@@ -67,22 +80,28 @@ public_service::upgrade(std::size_t loop, const upgrade_request& request, const 
     answer.headers.emplace_back("Retry-After", "1");
     return answer;
   }
+  if (const auto origin = forbidden_origin(request, options_.origins); !origin.empty()) {
+    options_.hits->add(protocol::limit_hit::origin);
+    return turn_away(
+        request,
+        {403,
+         fmt::format("pages of {} may not connect: they are not in this server's list of origins",
+                     in_quotes(origin))});
+  }
   auto decision = admit_or_refuse(request);
-  if (const auto* no = std::get_if<refuse>(&decision)) {
-    if (options_.logger) {
-      (*options_.logger)(severity::info, "upgrade.refused",
-                         {{"peer", request.peer},
-                          {"target", request.target},
-                          {"status", std::uint64_t{no->status}},
-                          {"reason", std::string_view{no->reason}}});
-    }
-    return refusal(*no);
+  if (const auto* no = std::get_if<refuse>(&decision)) return turn_away(request, *no);
+  auto& user = std::get<admit>(decision).user;
+  if (!options_.backbone->reserve(user)) {
+    auto answer = turn_away(request, {503, "this user has too many connections"});
+    answer.headers.emplace_back("Retry-After", "5");
+    return answer;
   }
   // Once the link is taken there is no way back to HTTP. A shutdown that begins here drops it.
   static_cast<void>(options_.backbone->connect(loop, take(),
                                                {.peer = std::string{request.peer},
-                                                .user = std::move(std::get<admit>(decision).user),
-                                                .target = std::string{request.target}}));
+                                                .user = std::move(user),
+                                                .target = std::string{request.target},
+                                                .reserved = true}));
   return {};
 }
 

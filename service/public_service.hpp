@@ -16,10 +16,12 @@ namespace fairlead::service {
 struct public_service_options {
   actors::backbone* backbone = nullptr;  ///< outlives the listener that serves this
   std::string path;                      ///< where WebSocket upgrades are accepted
+  std::vector<std::string> origins;      ///< the web pages that may connect; `*`: all
   std::function<admission(const upgrade_request&)> on_upgrade;  ///< may be empty
   std::shared_ptr<log> logger;                                  ///< null: silent
-  std::function<bool()> ready;                                  ///< no drain or shutdown has begun
-  std::function<bool()> refusing;                               ///< nobody is accepted any more
+  std::shared_ptr<protocol::limit_hits> hits;
+  std::function<bool()> ready;     ///< no drain or shutdown has begun
+  std::function<bool()> refusing;  ///< nobody is accepted any more
 };
 
 /// The public listener: the WebSocket path, /health and /ready, nothing else.
@@ -34,6 +36,8 @@ class public_service final : public net::http_service {
  private:
   /// The hook's answer; one that throws is a refusal with 500, and logged.
   [[nodiscard]] admission admit_or_refuse(const upgrade_request&) const;
+
+  [[nodiscard]] net::http_response turn_away(const upgrade_request&, const refuse&) const;
 
   public_service_options options_;
 };

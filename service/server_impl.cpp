@@ -88,8 +88,10 @@ void server::impl::start_listeners() {
       std::make_shared<service::public_service>(
           service::public_service_options{.backbone = backbone_.get(),
                                           .path = options_.path,
+                                          .origins = options_.origins,
                                           .on_upgrade = std::move(options_.on_upgrade),
                                           .logger = options_.logger,
+                                          .hits = hits_,
                                           .ready = [this] { return !unready_; },
                                           .refusing = [this] { return refusing_.load(); }}));
   {

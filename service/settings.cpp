@@ -10,6 +10,7 @@
 
 #include "service/address.hpp"
 #include "service/options.hpp"
+#include "service/origins.hpp"
 #include "service/text.hpp"
 
 namespace fairlead::service {
@@ -98,6 +99,15 @@ std::string set_path(settings& s, std::string_view text) {
   if (const auto what = path_problem(text); !what.empty())
     return fmt::format("{}: {}", in_quotes(text), what);
   s.server.path = text;
+  return {};
+}
+
+std::string set_origins(settings& s, std::vector<std::string> origins) {
+  for (const auto& origin : origins) {
+    if (const auto what = origin_problem(origin); !what.empty())
+      return fmt::format("{}: {}", in_quotes(origin), what);
+  }
+  s.server.origins = std::move(origins);
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <fairlead/log.hpp>
 #include <fairlead/logging.hpp>
@@ -35,6 +36,7 @@ struct settings {
 [[nodiscard]] std::string
 set_token_file(settings&, const std::string& path);  ///< the file's first line; an empty path: none
 [[nodiscard]] std::string set_path(settings&, std::string_view);
+[[nodiscard]] std::string set_origins(settings&, std::vector<std::string>);
 [[nodiscard]] std::string set_plain(settings&, std::string_view);
 [[nodiscard]] std::string set_user_header(settings&, std::string_view);
 [[nodiscard]] std::string set_slow_consumers(settings&, std::string_view);

@@ -155,6 +155,10 @@ json::object page_json(const connections_page& page, const server_snapshot& all,
 
 json::object connection_json(const connection_snapshot& c, wall_time now) {
   auto out = head(c, now);
+  out["silent_ms"] = c.silent.count();
+  out["awaits_pong"] = c.awaits_pong;
+  out["throttled"] = c.throttled;
+  out["round_trip_us"] = c.round_trip ? json::value(c.round_trip->count()) : nullptr;
   out["last_close"] = last_close_json(c);
   json::object outcomes;
   add_outcomes(outcomes, c.counts.outcomes);

@@ -26,10 +26,30 @@ struct limits {
   std::size_t max_header_size = 8 * 1024;  ///< request line and header fields; past it 431
   std::size_t max_header_count = 64;       ///< past it 431
   std::size_t max_connections = 20'000;    ///< sockets in total; past it 503
+  std::size_t max_connections_per_address =
+      15'000;  ///< sockets of one IPv4 address or one IPv6 /64; past it 503
+  std::size_t max_connections_per_user = 1'000;  ///< WebSockets of one user; past it 503
+  std::uint32_t max_accepts_per_second = 5'000;  ///< whole server; past it newcomers wait
+  std::uint32_t max_fragments = 128;  ///< frames of one inbound message; more closes with 1008
+  std::uint32_t max_inbound_messages_per_second =
+      10'000;  ///< frames of any kind, per connection; past it the socket is not read for a while
+  std::size_t max_inbound_bytes_per_second = 16 * 1024 * 1024;  ///< the same, bytes
+  std::chrono::milliseconds inbound_burst{
+      2'000};  ///< what comes in this time at those rates may come at once
+  std::chrono::milliseconds inbound_patience{
+      30'000};  ///< who sends more than those rates for so long is closed with 1008
   std::chrono::milliseconds handshake_timeout{
       10'000};  ///< from accept to a complete upgrade request; past it 408
   std::chrono::milliseconds close_timeout{
       5'000};  ///< from our Close frame to the end of the handshake; then aborted
+  std::chrono::milliseconds ping_interval{
+      25'000};  ///< silence of the peer after which it is sent a ping; less by up to 10 %, by chance
+  std::chrono::milliseconds pong_timeout{
+      8'000};  ///< silence after a ping; then the connection has failed
+  std::chrono::milliseconds idle_timeout{
+      86'400'000};  ///< without a message either way; then closed with 1001
+  std::chrono::milliseconds tcp_user_timeout{
+      30'000};  ///< for what is sent and not acknowledged (RFC 5482); then the connection has failed
 };
 
 }  // namespace fairlead

@@ -56,6 +56,9 @@ struct server_options {
   std::string internal_token = {};
   /// Where WebSocket upgrades are accepted.
   std::string path = "/ws";
+  /// The web pages that may connect, by their Origin (RFC 6454), such as `https://example.org`; compared exactly. Others
+  /// get 403, unless this has `*`. Clients that are no browsers send no Origin, and may always connect.
+  std::vector<std::string> origins = {};
   /// Event loops; 0: one per core.
   unsigned threads = 0;
   /// CAF scheduler threads, for actors of the embedder's (fairlead/caf/).

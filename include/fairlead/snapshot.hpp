@@ -57,6 +57,10 @@ struct connection_snapshot {
   std::uint64_t queued_bytes = 0;
   std::uint64_t wire_bytes = 0;  ///< of those, waiting for the kernel
   traffic counts;
+  std::chrono::milliseconds silent{0};  ///< since the peer's last bytes, of whatever kind
+  bool awaits_pong = false;             ///< a ping of ours is not answered yet
+  bool throttled = false;               ///< not read for now: it sent more than it may
+  std::optional<std::chrono::microseconds> round_trip = {};  ///< of the last ping
   std::optional<close_attempt> last_close;
   std::vector<recorded_event> events;  ///< oldest first
 };

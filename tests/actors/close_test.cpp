@@ -289,6 +289,21 @@ TEST_CASE("the peer breaks the protocol: closed with the code that says how, and
   CHECK(close_code_in(c.link->sent) == close_code::invalid_payload);
 }
 
+TEST_CASE("a limit is passed: closed behind what is queued, by the limit, and cleanly") {
+  test::harness h;
+  auto c = h.open();
+  c.handle.send(message::text("before"));
+  c.link->passes_limit(close_code::policy_violation, "rate");
+  c.link->passes_limit(close_code::policy_violation, "rate");  // before the close has begun
+  h.run();
+  CHECK(c.texts() == std::vector<std::string>{"before"});
+  CHECK(test::close_code_in(c.link->sent) == close_code::policy_violation);
+  h.peers_answer();
+  REQUIRE(h.closed.size() == 1);
+  CHECK(h.closed[0].second ==
+        close_info{close_code::policy_violation, "rate", initiator::limit, true});
+}
+
 TEST_CASE("the socket breaks: failed while open, not clean while closing") {
   harness h;
   auto a = h.open(), b = h.closing();

@@ -31,7 +31,7 @@ class turned_loop final : public protocol::event_loop {
   }
   [[nodiscard]] protocol::time_point now() const noexcept override { return {}; }
   [[nodiscard]] protocol::time_point read_clock() const noexcept override { return {}; }
-  void schedule(protocol::timer&, protocol::time_point) override {}
+  void schedule(protocol::timer_base&, protocol::time_point) override {}
 
   void run() {
     for (std::vector<task> some;; some.clear()) {

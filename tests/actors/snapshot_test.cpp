@@ -66,6 +66,22 @@ TEST_CASE("a snapshot tells who, since when, what is queued, what was counted an
   CHECK(closing.last_close->at == 100ms);
 }
 
+TEST_CASE("a snapshot tells what the link knows of the peer") {
+  test::harness h;
+  auto c = h.open();
+  h.advance(5s);
+  CHECK(h.snapshot(c).silent >= 5s);
+  CHECK_FALSE(h.snapshot(c).round_trip.has_value());
+  c.link->view = {h.loops[0]->now(), true, true, std::chrono::microseconds{77}};
+  h.advance(3s);
+  const auto s = h.snapshot(c);
+  CHECK(s.silent >= 3s);
+  CHECK(s.silent < 4s);
+  CHECK(s.awaits_pong);
+  CHECK(s.throttled);
+  CHECK(s.round_trip == std::chrono::microseconds{77});
+}
+
 TEST_CASE("a snapshot of a connection that is not open yet") {
   harness h;
   const auto s = h.snapshot(h.connecting());

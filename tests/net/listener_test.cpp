@@ -109,6 +109,65 @@ TEST_CASE(
   CHECK(server->hits->count(protocol::limit_hit::connections) == 1);
 }
 
+TEST_CASE("past the limit of one address the same, and as soon as one of its sockets is closed") {
+  limits bounds;
+  bounds.max_connections_per_address = 2;
+  const test::running_server server(bounds);
+  auto [first, first_line] = server->connect();
+  auto [second, second_line] = server->connect();
+  {
+    raw_client third(server->address());
+    third.send(raw_client::upgrade_request());
+    const auto reply = third.receive_reply();
+    CHECK(reply.status == 503);
+    CHECK(reply.has("Retry-After: "));
+    CHECK(reply.body == "too many connections from your address\n");
+  }
+  first.close();
+  CHECK(test::eventually([&] { return server->listener->sockets() == 1; }));
+  CHECK(raw_client(server->address()).upgrade().status == 101);
+  CHECK(server->hits->count(protocol::limit_hit::connections_per_address) == 1);
+  CHECK(server->hits->count(protocol::limit_hit::connections) == 0);
+}
+
+TEST_CASE("newcomers past the rate wait in the kernel's queue, and all are served in the end") {
+  limits bounds;
+  bounds.max_accepts_per_second = 20;
+  const test::running_server server(bounds);
+  std::vector<raw_client> clients;
+  for (int i = 0; i < 25; ++i) {
+    clients.emplace_back(server->address());
+    clients.back().send(raw_client::upgrade_request());
+  }
+  for (auto& client : clients) CHECK(client.receive_reply().status == 101);
+  CHECK(server->hits->count(protocol::limit_hit::accept_rate) > 0);
+}
+
+TEST_CASE("what is accepted sends at once, and gives up on a peer that acknowledges nothing") {
+  limits bounds;
+  bounds.tcp_user_timeout = 12'345ms;
+  const test::running_server server(bounds);
+  auto [client, line] = server->connect();
+  sockaddr_in own{};
+  socklen_t size = sizeof own;
+  REQUIRE(::getsockname(client.descriptor(), reinterpret_cast<sockaddr*>(&own), &size) == 0);
+  int found = 0;
+  for (int fd = 0; fd < 1024; ++fd) {  // the server's end is in this process, too
+    sockaddr_in peer{};
+    size = sizeof peer;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) continue;
+    if (peer.sin_family != AF_INET || peer.sin_port != own.sin_port) continue;
+    int timeout = 0, no_delay = 0;
+    size = sizeof timeout;
+    CHECK(::getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &size) == 0);
+    CHECK(::getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &size) == 0);
+    CHECK(timeout == 12'345);
+    CHECK(no_delay == 1);
+    ++found;
+  }
+  CHECK(found == 1);
+}
+
 TEST_CASE("limits that are set while it serves hold for the next client") {
   const test::running_server server;
   server->listener->set_limits({.max_connections = 1});

@@ -118,6 +118,9 @@ class recording_observer final : public protocol::link_observer {
   void on_violation(close_code code, std::string what) override {
     line_->reports.add("violated " + std::to_string(static_cast<unsigned>(code)) + " " + what);
   }
+  void on_limit(close_code code, std::string reason) override {
+    line_->reports.add("limit " + std::to_string(static_cast<unsigned>(code)) + " " + reason);
+  }
   void on_closed() override { line_->reports.add("closed"); }
   void on_failed(std::error_code ec, std::string what) override {
     line_->reports.add("failed " + std::to_string(ec.value()) + " " + what);

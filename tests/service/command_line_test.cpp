@@ -71,11 +71,12 @@ TEST_SUITE("service/command_line") {
   TEST_CASE("every option is read") {
     const run r{{"serve", "--listen", "[::1]:0", "--internal", "off", "--threads", "3", "--path",
                  "/s", "--user-header", "X-User", "--internal-token", "t", "--log-level", "debug",
-                 "--log-format", "json"}};
+                 "--log-format", "json", "--origins", "https://a.example,*"}};
     CHECK(r.values().server.listen == "[::1]:0");
     CHECK(r.values().server.internal.empty());
     CHECK(r.values().server.threads == 3);
     CHECK(r.values().server.path == "/s");
+    CHECK(r.values().server.origins == std::vector<std::string>{"https://a.example", "*"});
     CHECK(r.values().user_header == "X-User");
     CHECK(r.values().server.internal_token == "t");
     CHECK(r.values().log_level == severity::debug);
@@ -83,9 +84,11 @@ TEST_SUITE("service/command_line") {
   }
 
   TEST_CASE("bad values are all told at once, by option; exit 2") {
-    const run r{{"serve", "--listen", "x", "--threads", "many", "--plain", "all"}};
+    const run r{
+        {"serve", "--listen", "x", "--threads", "many", "--plain", "all", "--origins", "a"}};
     CHECK(r.exit_code() == exit_usage);
     CHECK(contains(r.err.str(), "fairlead serve: --listen: \"x\" is no address; give host:port"));
+    CHECK(contains(r.err.str(), "fairlead serve: --origins: \"a\": give scheme://host"));
     CHECK(contains(r.err.str(),
                    "fairlead serve: --threads: \"many\" is no number of threads; give 1 to 1024"));
     CHECK(

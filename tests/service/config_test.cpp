@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -6,6 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "service/config.hpp"
+#include "service/config_keys.hpp"
 
 namespace fairlead::service {
 namespace {
@@ -90,6 +92,27 @@ rate = 7
     CHECK(s.server.drain.grace == 5s);
     CHECK(s.server.drain.spread == 0s);
     CHECK(s.server.drain.rate == 7);
+  }
+
+  TEST_CASE("origins are a list of strings, each of which is checked") {
+    CHECK(parse_config(R"([listen]
+origins = ["https://a.example", "http://localhost:3000"])",
+                       "f.toml")
+              .values.server.origins ==
+          std::vector<std::string>{"https://a.example", "http://localhost:3000"});
+    CHECK(complaint("[listen]\norigins = \"https://a.example\"") ==
+          R"(f.toml:2: listen.origins: a string; give a list such as ["https://example.org"])");
+    CHECK(complaint("[listen]\norigins = [1]") ==
+          "f.toml:2: listen.origins: an integer in the list; give strings");
+    CHECK(complaint("[listen]\norigins = [\"a.example\"]")
+              .starts_with(R"(f.toml:2: listen.origins: "a.example": give scheme://host)"));
+    settings s;
+    s.server.origins = {"https://a.example"};
+    const auto& keys = config_keys();
+    const auto key = std::find_if(keys.begin(), keys.end(),
+                                  [](const config_key& k) { return k.name == "origins"; });
+    REQUIRE(key != keys.end());
+    CHECK(key->show(s) == R"(["https://a.example"])");
   }
 
   TEST_CASE("the reference that --help prints is a file that means the defaults") {

@@ -2,6 +2,7 @@
 
 #include "service/address.hpp"
 #include "service/options.hpp"
+#include "service/origins.hpp"
 
 namespace fairlead::service {
 namespace {
@@ -67,18 +68,63 @@ TEST_SUITE("service/options") {
                  "user_linger: -1 ms is negative"));
   }
 
+  TEST_CASE("an origin is one as browsers send it, or * for any") {
+    for (const auto* good : {"https://example.org", "http://localhost:3000", "http://[::1]:8080",
+                             "app://obsidian.md", "null", "*"}) {
+      CAPTURE(good);
+      CHECK(check({.origins = {good}}).empty());
+    }
+    for (const auto* wrong :
+         {"", "example.org", "https://", "https://example.org/", "//example.org",
+          "https://Example.org", "https://*.example.org", "https://a,https://b"}) {
+      CAPTURE(wrong);
+      CHECK(starts(only_problem({.origins = {"https://good.example", wrong}}), "origins: \""));
+    }
+  }
+
+  TEST_CASE("the list of origins on the command line has commas") {
+    CHECK(split_origins("").empty());
+    CHECK(split_origins("https://a.example") == std::vector<std::string>{"https://a.example"});
+    CHECK(split_origins(" https://a.example, *,,") ==
+          std::vector<std::string>{"https://a.example", "*"});
+  }
+
+  TEST_CASE(
+      "a request's Origin has to be in the list, as it stands there; none is no reason to refuse") {
+    const auto refused = [](std::vector<std::pair<std::string_view, std::string_view>> fields,
+                            const std::vector<std::string>& allowed) {
+      upgrade_request request;
+      request.headers = std::move(fields);
+      return std::string{forbidden_origin(request, allowed)};
+    };
+    const std::vector<std::string> some{"https://a.example", "https://b.example:8443"};
+    CHECK(refused({}, some).empty());
+    CHECK(refused({}, {}).empty());
+    CHECK(refused({{"Origin", "https://a.example"}}, some).empty());
+    CHECK(refused({{"oRIGIN", "https://b.example:8443"}}, some).empty());
+    CHECK(refused({{"Origin", "https://evil.example"}}, {"*"}).empty());
+    for (const auto* other : {"https://evil.example", "http://a.example", "https://a.example:443",
+                              "https://a.example.evil", "https://b.example", "null", "*", ""}) {
+      CAPTURE(other);
+      CHECK_FALSE(refused({{"Origin", other}}, some).empty());
+      CHECK_FALSE(refused({{"Origin", other}}, {}).empty());
+    }
+    CHECK(refused({{"Origin", "https://a.example"}, {"Origin", "https://evil.example"}}, some) ==
+          "https://evil.example");
+  }
+
   TEST_CASE("zero is never unlimited") {
     CHECK(only_problem({.limits = {.max_message_size = 0}}) ==
           "limits.max_message_size: 0 is out of range; give 1 to 4294967280");
     CHECK(starts(only_problem({.limits = {.close_timeout = std::chrono::milliseconds{0}}}),
                  "limits.close_timeout: 0 ms is out of range"));
     limits none;
-    std::size_t all = 0;
-    for_each_limit(none, [&](std::string_view, auto& value, auto, auto, std::string_view) {
+    std::size_t count = 0;
+    for_each_limit(none, [&](std::string_view name, auto& value, auto, auto, std::string_view) {
       value = {};
-      ++all;
+      if (name != "inbound_patience") ++count;  // none at all is as strict as can be
     });
-    CHECK(check({.limits = none}).size() == all);
+    CHECK(check({.limits = none}).size() == count);
   }
 
   TEST_CASE(

@@ -48,10 +48,13 @@ std::vector<std::string> keys(const json::object& object) {
 TEST_SUITE("service/snapshot_json") {
   TEST_CASE("a connection: what and why first, then who, then how much") {
     const auto object = connection_json(slow_reader(), new_year);
-    CHECK(keys(object) == std::vector<std::string>{
-                              "id", "state", "state_since", "in_state_ms", "why", "user", "peer",
-                              "target", "began", "age_ms", "mailbox", "queued_messages",
-                              "queued_bytes", "wire_bytes", "last_close", "traffic", "events"});
+    CHECK(keys(object) == std::vector<std::string>{"id",           "state",      "state_since",
+                                                   "in_state_ms",  "why",        "user",
+                                                   "peer",         "target",     "began",
+                                                   "age_ms",       "mailbox",    "queued_messages",
+                                                   "queued_bytes", "wire_bytes", "silent_ms",
+                                                   "awaits_pong",  "throttled",  "round_trip_us",
+                                                   "last_close",   "traffic",    "events"});
     CHECK(object.at("id") == "c0-17");
     CHECK(object.at("state") == "open");
     CHECK(object.at("state_since") == "2025-12-31T23:59:51.000Z");
@@ -69,6 +72,25 @@ TEST_SUITE("service/snapshot_json") {
                                                       "event": "overflow", "detail": 6,
                                                       "about": "a queue limit was met; 6 refused so far"})"));
     CHECK_NOTHROW(json::parse(json::serialize(object)));
+  }
+
+  TEST_CASE("how it stands with the peer: silent, pinged, throttled") {
+    auto c = slow_reader();
+    CHECK(connection_json(c, new_year).at("round_trip_us").is_null());
+    c.silent = std::chrono::seconds{27};
+    c.awaits_pong = true;
+    c.round_trip = std::chrono::microseconds{1234};
+    const auto pinged = connection_json(c, new_year);
+    CHECK(pinged.at("silent_ms") == 27'000);
+    CHECK(pinged.at("awaits_pong") == true);
+    CHECK(pinged.at("round_trip_us") == 1234);
+    CHECK(std::string_view{pinged.at("why").as_string()}.ends_with(
+        "; silent for 27.0 s, and has not answered a ping yet"));
+    c.throttled = true;
+    const auto throttled = connection_json(c, new_year);
+    CHECK(throttled.at("throttled") == true);
+    CHECK(std::string_view{throttled.at("why").as_string()}.ends_with(
+        "; it is not read for now, because it sent more than it may"));
   }
 
   TEST_CASE("a connection that closes says who asked, with what, and what it waits for") {

@@ -50,6 +50,7 @@ class fake_link final : public protocol::link {
     end();
   }
   [[nodiscard]] std::size_t queued_bytes() const noexcept override { return wire_.queued_bytes(); }
+  [[nodiscard]] protocol::peer_view peer() const noexcept override { return view; }
 
   // --- the test's side ----------------------------------------------------------------------------------------------
   void upgrade() {
@@ -80,6 +81,10 @@ class fake_link final : public protocol::link {
     observer_->on_violation(code, std::move(what));
     kernel_takes(0);
   }
+  /// The transport finds that a limit was passed.
+  void passes_limit(close_code code, std::string reason) {
+    if (observer_) observer_->on_limit(code, std::move(reason));
+  }
   void fails(std::string what = "connection reset by peer") {
     broken_ = true;
     if (auto o = std::move(observer_))
@@ -103,6 +108,7 @@ class fake_link final : public protocol::link {
   bool reading = false;
   bool aborted = false;
   std::size_t flushes = 0;
+  protocol::peer_view view;  ///< what the transport says of the peer
 
  private:
   protocol::progress take() {

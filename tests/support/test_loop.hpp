@@ -23,7 +23,7 @@ class test_loop final : public protocol::event_loop {
   [[nodiscard]] bool inside() const noexcept override { return true; }
   [[nodiscard]] protocol::time_point now() const noexcept override { return now_; }
   [[nodiscard]] protocol::time_point read_clock() const noexcept override { return now_; }
-  void schedule(protocol::timer& t, protocol::time_point when) override {
+  void schedule(protocol::timer_base& t, protocol::time_point when) override {
     wheel_.schedule(t, when);
   }
 

@@ -30,7 +30,7 @@ class threaded_loop final : public protocol::event_loop {
   [[nodiscard]] bool inside() const noexcept override { return std::this_thread::get_id() == id_; }
   [[nodiscard]] protocol::time_point now() const noexcept override { return clock::now(); }
   [[nodiscard]] protocol::time_point read_clock() const noexcept override { return clock::now(); }
-  void schedule(protocol::timer& t, protocol::time_point when) override {
+  void schedule(protocol::timer_base& t, protocol::time_point when) override {
     wheel_.schedule(t, when);
   }
 
