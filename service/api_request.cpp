@@ -117,6 +117,76 @@ parsed<std::vector<connection_id>> except_of(const json::object& body) {
   return ids;
 }
 
+parsed<bool> flag_of(const json::object& body, std::string_view name) {
+  const auto* given = body.if_contains(name);
+  if (!given) return false;
+  if (const auto* flag = given->if_bool()) return *flag;
+  return problem{std::string{name},
+                 fmt::format("a JSON {}; give true or false", json::to_string(given->kind()))};
+}
+
+std::optional<problem> read_ttl(const json::object& body, send_options& how) {
+  constexpr std::int64_t a_day = 24 * 60 * 60 * 1000;
+  const auto* given = body.if_contains("ttl_ms");
+  if (!given) return {};
+  json::error_code error;
+  const auto ms = given->to_number<std::int64_t>(error);
+  if (error || ms < 1 || ms > a_day) {
+    return problem{"ttl_ms", fmt::format("{}; give a whole number of milliseconds from 1 to {}",
+                                         json::serialize(*given), a_day)};
+  }
+  how.ttl = std::chrono::milliseconds{ms};
+  return {};
+}
+
+std::optional<problem> read_policy(const json::object& body, send_options& how) {
+  const auto* given = body.if_contains("policy");
+  if (!given) return {};
+  const auto name = text_of(*given, "policy");
+  if (!name) return name.error();
+  how.policy = parse_slow_policy(*name);
+  if (how.policy) return {};
+  return problem{"policy",
+                 fmt::format("{} is no policy; give disconnect, drop_newest, drop_oldest or "
+                             "keep_latest",
+                             in_quotes(*name))};
+}
+
+std::optional<problem> read_key(const json::object& body, send_options& how) {
+  const bool keeps_latest = how.policy == slow_policy::keep_latest;
+  const auto* given = body.if_contains("key");
+  if (!given) {
+    if (!keeps_latest) return {};
+    return problem{"key", "missing; keep_latest needs one: what has the same key is replaced"};
+  }
+  auto key = text_of(*given, "key");
+  if (!key) return key.error();
+  if (key->empty() || key->size() > longest_key)
+    return problem{"key", fmt::format("{} bytes; give 1 to {}", key->size(), longest_key)};
+  if (how.policy && !keeps_latest)
+    return problem{"key", fmt::format("given with policy {}; only keep_latest replaces by key",
+                                      to_string(*how.policy))};
+  how.key = std::move(*key);
+  return {};
+}
+
+/// Fills in `how` and `wait`.
+template <class Request>
+std::optional<problem> read_options(const json::object& body, Request& request) {
+  const auto wait = flag_of(body, "wait");
+  if (!wait) return wait.error();
+  request.wait = *wait;
+  const auto refused_ids = flag_of(body, "refused_ids");
+  if (!refused_ids) return refused_ids.error();
+  if (*refused_ids && !*wait)
+    return problem{"refused_ids",
+                   "given without wait; who refused is known with the outcomes only"};
+  request.how.refused_ids = *refused_ids ? most_refused_ids : 0;
+  if (auto wrong = read_ttl(body, request.how)) return wrong;
+  if (auto wrong = read_policy(body, request.how)) return wrong;
+  return read_key(body, request.how);
+}
+
 parsed<close_code> code_of(const json::value& value, std::string where) {
   json::error_code error;
   const auto number = value.to_number<std::uint16_t>(error);
@@ -181,25 +251,33 @@ std::optional<problem> read_close(const json::value& value, disconnect_request& 
 }  // namespace
 
 parsed<send_request> parse_send(std::string_view body) {
-  static constexpr std::array<std::string_view, 3> known{"client", "user", "data"};
+  static constexpr std::array<std::string_view, 8> known{"client", "user", "data", "ttl_ms",
+                                                         "policy", "key",  "wait", "refused_ids"};
   const auto object = fields(body, known);
   if (!object) return object.error();
   auto to = addressee_of(*object);
   if (!to) return to.error();
   auto data = data_of(*object);
   if (!data) return data.error();
-  return send_request{std::move(*to), std::move(*data)};
+  send_request request{.to = std::move(*to), .data = std::move(*data)};
+  if (auto wrong = read_options(*object, request)) return std::move(*wrong);
+  if (request.how.refused_ids > 0 && std::holds_alternative<connection_id>(request.to))
+    return problem{"refused_ids", "given with client; the outcome of one connection says it all"};
+  return request;
 }
 
 parsed<send_all_request> parse_send_all(std::string_view body) {
-  static constexpr std::array<std::string_view, 2> known{"data", "except"};
+  static constexpr std::array<std::string_view, 7> known{"data", "except", "ttl_ms",     "policy",
+                                                         "key",  "wait",   "refused_ids"};
   const auto object = fields(body, known);
   if (!object) return object.error();
   auto data = data_of(*object);
   if (!data) return data.error();
   auto except = except_of(*object);
   if (!except) return except.error();
-  return send_all_request{std::move(*data), std::move(*except)};
+  send_all_request request{.data = std::move(*data), .except = std::move(*except)};
+  if (auto wrong = read_options(*object, request)) return std::move(*wrong);
+  return request;
 }
 
 parsed<disconnect_request> parse_disconnect(std::string_view body) {

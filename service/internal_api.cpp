@@ -72,10 +72,10 @@ std::span<const internal_api::route> internal_api::routes() noexcept {
       {"GET", "/debug/closed",
        "the last 1,000 that ended and why, newest first; ?limit=", &internal_api::closed},
       {"POST", "/api/send",
-       R"({"client"|"user": ..., "data": ...}: send to one connection or one user)",
+       R"({"client"|"user": ..., "data": ..., "wait": true}: send to one connection or one user)",
        &internal_api::send},
       {"POST", "/api/send_all",
-       R"({"data": ..., "except": ["c0-1", ...]}: send to every connection)",
+       R"({"data": ..., "except": ["c0-1", ...], "wait": true}: send to every connection)",
        &internal_api::send_all},
       {"POST", "/api/disconnect",
        R"({"client"|"user": ..., "disconnect": {"code": 1000, "reason": "..."}}: close one connection or one user's)",
@@ -216,26 +216,59 @@ std::function<void(json::object)> internal_api::result_to(net::respond respond) 
   };
 }
 
+namespace {
+
+using result_sink = std::function<void(json::object)>;
+
+/// Null where nobody waits: then the send asks for nothing, and costs what a send costs that asks for nothing.
+broadcast_callback summary_to(result_sink result, const send_options& how) {
+  if (!result) return nullptr;
+  return [result = std::move(result), named = how.refused_ids > 0](const broadcast_summary& s) {
+    auto outcomes = outcomes_json(s);
+    if (named) outcomes["refused_ids"] = refused_json(s);
+    result(std::move(outcomes));
+  };
+}
+
+}  // namespace
+
+result_sink internal_api::result_to(net::respond respond, bool wait) {
+  if (wait) return result_to(std::move(respond));
+  json::object accepted;
+  accepted["result"] = outcome_json("pending");
+  accepted["note"] = R"(it was accepted; ask with "wait": true to be told the outcome)";
+  respond(json_answer(accepted, 202));
+  return nullptr;
+}
+
 void internal_api::send(const net::http_request& request, net::respond respond) {
   auto wanted = parse_send(request.body);
   if (!wanted) return respond(bad_request(wanted.error()));
-  auto result = result_to(std::move(respond));
+  auto result = result_to(std::move(respond), wanted->wait);
   if (const auto* id = std::get_if<connection_id>(&wanted->to)) {
-    options_.backbone->send(*id, std::move(wanted->data),
-                            [result](send_result r) { result(outcome_json(to_string(r))); });
+    send_callback done;
+    if (result) done = [result](send_result r) { result(outcome_json(to_string(r))); };
+    options_.backbone->send(*id, std::move(wanted->data), wanted->how, std::move(done));
   } else {
-    options_.backbone->send_to_user(
-        std::get<std::string>(std::move(wanted->to)), std::move(wanted->data),
-        [result](const broadcast_summary& s) { result(outcomes_json(s)); });
+    options_.backbone->send_to_user(std::get<std::string>(std::move(wanted->to)),
+                                    std::move(wanted->data), wanted->how,
+                                    summary_to(std::move(result), wanted->how));
   }
 }
 
 void internal_api::send_all(const net::http_request& request, net::respond respond) {
   auto wanted = parse_send_all(request.body);
   if (!wanted) return respond(bad_request(wanted.error()));
-  options_.backbone->broadcast(std::move(wanted->data), std::move(wanted->except),
-                               [result = result_to(std::move(respond))](
-                                   const broadcast_summary& s) { result(outcomes_json(s)); });
+  if (wanted->wait) {
+    options_.backbone->broadcast(std::move(wanted->data), std::move(wanted->except), wanted->how,
+                                 summary_to(result_to(std::move(respond)), wanted->how));
+  } else if (options_.backbone->broadcast(std::move(wanted->data), std::move(wanted->except),
+                                          wanted->how, nullptr)) {
+    static_cast<void>(result_to(std::move(respond), false));
+  } else {
+    respond(error_answer(503, "refused: too many broadcasts wait for their fan-out "
+                              "(max_pending_broadcasts), or the server is stopping"));
+  }
 }
 
 void internal_api::disconnect(const net::http_request& request, net::respond respond) {

@@ -60,6 +60,8 @@ class internal_api final : public net::http_service {
 
   /// Answers with `{"result": ...}`, or with 202 and `pending` if the outcome takes too long.
   [[nodiscard]] std::function<void(boost::json::object)> result_to(net::respond);
+  /// The same if the outcome is waited for; nothing, and answered at once, if not.
+  [[nodiscard]] std::function<void(boost::json::object)> result_to(net::respond, bool wait);
 
   internal_api_options options_;
   std::shared_ptr<reply_desk> desk_;

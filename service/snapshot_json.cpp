@@ -115,6 +115,7 @@ json::object node_json(const actors::tree_node& n) {
   out["by_state"] = by_state_json(n.by_state);
   out["users"] = n.users;
   out["behaviors"] = n.behaviors;
+  out["queued_bytes"] = n.queued_bytes;
   return out;
 }
 
@@ -129,6 +130,14 @@ json::object outcomes_json(const broadcast_summary& s) {
   add_outcomes(out, s.counts);
   out["addressed"] = s.addressed();
   return out;
+}
+
+json::array refused_json(const broadcast_summary& s) {
+  json::array all;
+  for (const auto& r : s.refused_ids)
+    all.push_back(
+        json::object{{"client", view(to_string(r.id))}, {"outcome", view(to_string(r.why))}});
+  return all;
 }
 
 json::object row_json(const connection_snapshot& c, wall_time now) {

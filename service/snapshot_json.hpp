@@ -25,6 +25,8 @@ namespace fairlead::service {
 [[nodiscard]] boost::json::object outcome_json(std::string_view name);
 /// Every outcome with its count, then `"addressed"`, their sum.
 [[nodiscard]] boost::json::object outcomes_json(const broadcast_summary&);
+/// Who refused, and why.
+[[nodiscard]] boost::json::array refused_json(const broadcast_summary&);
 
 /// One row of /debug/connections.
 [[nodiscard]] boost::json::object row_json(const protocol::connection_snapshot&,

@@ -1,3 +1,6 @@
+#include <chrono>
+#include <string>
+
 #include <doctest/doctest.h>
 
 #include "service/api_request.hpp"
@@ -44,8 +47,57 @@ TEST_SUITE("service/api_request") {
     CHECK(complaint(parse_send(R"({"client": 17, "data": 1})")) ==
           "client: a JSON int64; give a string");
     CHECK(complaint(parse_send(R"({"user": "", "data": 1})")).starts_with("user: empty"));
-    CHECK(complaint(parse_send(R"({"user": "a", "dta": 1})")) ==
-          R"(dta: there is no such field; did you mean "data"?; known are client, user, data)");
+    CHECK(
+        complaint(parse_send(R"({"user": "a", "dta": 1})")) ==
+        R"(dta: there is no such field; did you mean "data"?; known are client, user, data, ttl_ms, policy, key, wait, refused_ids)");
+  }
+
+  TEST_CASE("send: options; what is not given is the ordinary") {
+    const auto plain = parse_send(R"({"user": "ann", "data": 1})");
+    REQUIRE(plain.has_value());
+    CHECK_FALSE(plain->wait);
+    CHECK_FALSE(plain->how.ttl);
+    CHECK_FALSE(plain->how.policy);
+    const auto full = parse_send(R"({"user": "ann", "data": 1, "ttl_ms": 1500, "key": "price",
+                                     "policy": "keep_latest", "wait": true, "refused_ids": true})");
+    REQUIRE(full.has_value());
+    CHECK(full->wait);
+    CHECK(full->how.ttl == std::chrono::milliseconds{1500});
+    CHECK(full->how.policy == slow_policy::keep_latest);
+    CHECK(full->how.key == "price");
+    CHECK(full->how.refused_ids == most_refused_ids);
+    CHECK(parse_send(R"({"user": "a", "data": 1, "key": "k"})")->how.key == "k");
+    const auto all = parse_send_all(R"({"data": 1, "policy": "drop_oldest", "ttl_ms": 1})");
+    REQUIRE(all.has_value());
+    CHECK(all->how.policy == slow_policy::drop_oldest);
+    CHECK(all->how.ttl == std::chrono::milliseconds{1});
+  }
+
+  TEST_CASE("send: an option that is wrong, or does not go with another, is named") {
+    const auto wrong = [](const std::string& option) {
+      return complaint(parse_send(R"({"user": "a", "data": 1, )" + option + "}"));
+    };
+    for (const auto* ttl : {"0", "-1", "1.5", "86400001", "\"1s\"", "1e30"})
+      CHECK(wrong(std::string{"\"ttl_ms\": "} + ttl) ==
+            "ttl_ms: " +
+                (std::string{ttl} == "1.5"    ? "1.5E0"
+                 : std::string{ttl} == "1e30" ? "1E30"
+                                              : std::string{ttl}) +
+                "; give a whole number of milliseconds from 1 to 86400000");
+    CHECK(
+        wrong(R"("policy": "drop")") ==
+        R"(policy: "drop" is no policy; give disconnect, drop_newest, drop_oldest or keep_latest)");
+    CHECK(wrong(R"("policy": 1)") == "policy: a JSON int64; give a string");
+    CHECK(wrong(R"("policy": "keep_latest")").starts_with("key: missing; keep_latest needs one"));
+    CHECK(wrong(R"("policy": "drop_oldest", "key": "k")").starts_with("key: given with policy"));
+    CHECK(wrong(R"("key": "")") == "key: 0 bytes; give 1 to 256");
+    CHECK(wrong(R"("key": ")" + std::string(257, 'k') + '"') == "key: 257 bytes; give 1 to 256");
+    CHECK(wrong(R"("wait": "yes")") == "wait: a JSON string; give true or false");
+    CHECK(wrong(R"("refused_ids": true)").starts_with("refused_ids: given without wait"));
+    CHECK(
+        complaint(parse_send(R"({"client": "c0-1", "data": 1, "wait": true, "refused_ids": true})"))
+            .starts_with("refused_ids: given with client"));
+    CHECK(complaint(parse_send_all(R"({"data": 1, "ttl_ms": 0})")).starts_with("ttl_ms: 0"));
   }
 
   TEST_CASE("a body that is no JSON object: what is wrong and where") {

@@ -146,15 +146,18 @@ TEST_SUITE("service/internal_api") {
 
   TEST_CASE_FIXTURE(fixture, "/api/send: to a client, to a user; the outcome is the answer") {
     const auto id = join("ann");
-    const auto sent = post(api(), "/api/send", R"({"client": ")" + id + R"(", "data": "hello"})");
+    const auto sent =
+        post(api(), "/api/send", R"({"client": ")" + id + R"(", "data": "hello", "wait": true})");
     CHECK(sent.status == 200);
     CHECK(sent.body.at("result").at("outcome") == "written");
     CHECK(clients[0].receive_frame()->payload == "hello");
-    const auto to_user = post(api(), "/api/send", R"({"user": "ann", "data": {"n": 1}})");
+    const auto to_user =
+        post(api(), "/api/send", R"({"user": "ann", "data": {"n": 1}, "wait": true})");
     CHECK(to_user.body.at("result").at("written") == 1U);
     CHECK(to_user.body.at("result").at("addressed") == 1U);
     CHECK(clients[0].receive_frame()->payload == R"({"n":1})");
-    const auto nobody = post(api(), "/api/send", R"({"client": "c0-99999", "data": "x"})");
+    const auto nobody =
+        post(api(), "/api/send", R"({"client": "c0-99999", "data": "x", "wait": true})");
     CHECK(nobody.status == 200);
     CHECK(nobody.body.at("result").at("outcome") == "no_such_connection");
     CHECK(post(api(), "/api/send", R"({"user": "ann"})").body.at("field") == "data");
@@ -164,15 +167,59 @@ TEST_SUITE("service/internal_api") {
   TEST_CASE_FIXTURE(fixture, "/api/send_all: everyone but those in except; the counts add up") {
     const auto first = join();
     join();
-    const auto all = post(api(), "/api/send_all", R"({"data": "news"})");
+    const auto all = post(api(), "/api/send_all", R"({"data": "news", "wait": true})");
     CHECK(all.body.at("result").at("written") == 2U);
     CHECK(all.body.at("result").at("addressed") == 2U);
-    const auto but =
-        post(api(), "/api/send_all", R"({"data": "secret", "except": [")" + first + R"("]})");
+    const auto but = post(api(), "/api/send_all",
+                          R"({"data": "secret", "wait": true, "except": [")" + first + R"("]})");
     CHECK(but.body.at("result").at("addressed") == 1U);
     CHECK(clients[0].receive_frame()->payload == "news");
     CHECK(clients[1].receive_frame()->payload == "news");
     CHECK(clients[1].receive_frame()->payload == "secret");
+  }
+
+  TEST_CASE_FIXTURE(fixture, "/api/send and /api/send_all without wait: accepted at once") {
+    const auto id = join("ann");
+    const auto sent = post(api(), "/api/send", R"({"client": ")" + id + R"(", "data": "1"})");
+    CHECK(sent.status == 202);
+    CHECK(sent.body.at("result").at("outcome") == "pending");
+    CHECK(post(api(), "/api/send", R"({"user": "ann", "data": "2"})").status == 202);
+    CHECK(post(api(), "/api/send_all", R"({"data": "3"})").status == 202);
+    for (const auto* text : {"1", "2", "3"}) CHECK(clients[0].receive_frame()->payload == text);
+  }
+
+  TEST_CASE_FIXTURE(fixture, "/api/send_all: who refused is listed where that is asked for") {
+    const auto id = join("ann");
+    s.remove(*parse_connection_id(id));
+    REQUIRE(test::eventually(
+        [&] { return get(api(), "/debug/connections/" + id).body.at("state") == "closing"; }));
+    const auto reply =
+        post(api(), "/api/send_all", R"({"data": "x", "wait": true, "refused_ids": true})");
+    CHECK(reply.status == 200);
+    CHECK(reply.body.at("result").at("closing") == 1U);
+    const auto& refused = reply.body.at("result").at("refused_ids").as_array();
+    REQUIRE(refused.size() == 1);
+    CHECK(refused[0].at("client") == boost::json::string_view{id});
+    CHECK(refused[0].at("outcome") == "closing");
+    CHECK(post(api(), "/api/send_all", R"({"data": "x", "ttl_ms": 0})").body.at("field") ==
+          "ttl_ms");
+  }
+
+  TEST_CASE_FIXTURE(fixture, "/api/send: a time to live that has passed is the outcome") {
+    const auto id = join("ann");
+    // The client reads nothing: once several of these wait, the kernel takes no more.
+    const auto large = message::text(std::string(128 * 1024, 'x'));
+    REQUIRE(test::eventually([&] {
+      s.send(*parse_connection_id(id), large, {.policy = slow_policy::drop_newest});
+      const auto one = get(api(), "/debug/connections/" + id);
+      return one.body.at("wire_bytes").to_number<std::size_t>() > 4 * large.size();
+    }));
+    const auto reply =
+        post(api(), "/api/send",
+             R"({"client": ")" + id +
+                 R"(", "data": "x", "ttl_ms": 50, "policy": "drop_oldest", "wait": true})");
+    CHECK(reply.status == 200);
+    CHECK(reply.body.at("result").at("outcome") == "expired");
   }
 
   TEST_CASE_FIXTURE(fixture, "/api/disconnect: a client with code and reason, a user, nobody") {

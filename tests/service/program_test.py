@@ -154,7 +154,7 @@ class Talking(unittest.IsolatedAsyncioTestCase):
     async def test_a_trusted_proxys_header_names_the_user(self):
         with Server("--user-header", "X-User") as server:
             async with server.connect(extra_headers={"X-User": "ann"}) as ann, server.connect() as other:
-                status, answer = await ask(server.internal + "/api/send", {"user": "ann", "data": "for ann"})
+                status, answer = await ask(server.internal + "/api/send", {"user": "ann", "data": "for ann", "wait": True})
                 self.assertEqual((status, answer["result"]["addressed"]), (200, 1))
                 self.assertEqual(await soon(ann.recv()), "for ann")
                 await ask(server.internal + "/api/send_all", {"data": "for all"})
@@ -188,9 +188,10 @@ class InternalApi(unittest.IsolatedAsyncioTestCase):
                 _, table = await ask(server.internal + "/debug/connections")
                 client = table["connections"][0]["id"]
                 send = server.internal + "/api/send"
-                self.assertEqual((await ask(send, {"client": client, "data": "x"}))[1], {"result": {"outcome": "written"}})
+                self.assertEqual((await ask(send, {"client": client, "data": "x", "wait": True}))[1],
+                                 {"result": {"outcome": "written"}})
                 self.assertEqual(await soon(ann.recv()), "x")
-                nobody = {"client": "c0-99999", "data": "x"}
+                nobody = {"client": "c0-99999", "data": "x", "wait": True}
                 self.assertEqual((await ask(send, nobody))[1]["result"]["outcome"], "no_such_connection")
                 self.assertEqual((await ask(send, {"data": "x"}))[0], 400)
                 how = {"client": client, "disconnect": {"code": 4003, "reason": "out"}}
