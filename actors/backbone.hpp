@@ -56,6 +56,7 @@ struct tree_node {
   std::uint64_t connections = 0;
   std::array<std::uint64_t, 6> by_state{};  ///< indexed by protocol::connection_state
   std::uint64_t users = 0, behaviors = 0;
+  std::uint64_t queued_bytes = 0;         ///< waiting for the kernel, in all queues of that loop
   std::chrono::microseconds loop_lag{0};  ///< how long a task posted to that loop waited
 };
 struct tree_snapshot {

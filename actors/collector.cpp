@@ -107,9 +107,11 @@ class tree_collector final : public collector<tree_snapshot> {
   }
 
   void finish(tree_snapshot& r) override {
-    for (const auto& roster : r.rosters)
+    for (const auto& roster : r.rosters) {
+      r.supervisor.queued_bytes += roster.queued_bytes;
       for (std::size_t i = 0; i < roster.by_state.size(); ++i)
         r.supervisor.by_state[i] += roster.by_state[i];
+    }
   }
 };
 

@@ -83,7 +83,7 @@ protocol::terms_ptr connection_core::terms_for(const send_options& how) const {
   return protocol::make_terms(how, actors::actor_of(*this).read_clock());
 }
 
-void connection_core::enqueue(protocol::chunk what) const {
+void connection_core::enqueue(protocol::chunk&& what) const {
   if (!actors::actor_of(*this).append_to_run(what))
     actors::tell(actor, actors::send_frames{std::move(what)});
 }

@@ -1,9 +1,11 @@
 #include "actors/connection_actor.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <exception>
 
 #include "actors/companion.hpp"
+#include "actors/queue_budget.hpp"
 #include "protocol/severity.hpp"
 
 namespace fairlead::actors {
@@ -48,6 +50,7 @@ caf::behavior connection_actor::make_handlers(loop_unit& unit) {
       [me](overflowed m) { me().on(m); },
       [me](oversized m) { me().on(m); },
       [me](expiry_due m) { me().on(m); },
+      [me](drop_queue m) { me().on(m); },
       // From actors of the embedder's. Counted now: CAF's mailbox let them in unseen.
       [me](const send_message& m) { return me().on(m); },
       [me](close_connection& m) { return me().on(m); },
@@ -138,6 +141,29 @@ void connection_actor::after_run() {
     to_flush_ = false;
     took(link_->flush());
   }
+  if (on_wire_.bytes != held_) hold(on_wire_.bytes);
+}
+
+/// The kernel did not take everything at once, or has now.
+void connection_actor::hold(std::size_t bytes) {
+  if (held_ == gives_up) return;
+  here_.queued.change(held_, bytes);
+  held_ = bytes;
+  look_at_budget(env_, here_);
+}
+
+void connection_actor::shed() {
+  hold(0);
+  held_ = gives_up;
+  core_->seal();
+  tell(self(), drop_queue{});
+}
+
+void connection_actor::on(drop_queue) {
+  env_.count(protocol::limit_hit::queue_budget);
+  took_back(link_->drop_oldest({UINT32_MAX, SIZE_MAX}), send_result::overflow,
+            protocol::limit_hit::overflow);
+  close_slow("slow, and the server's queues are full");
 }
 
 void connection_actor::took(protocol::progress p) {
@@ -179,11 +205,11 @@ void connection_actor::on(expiry_due) {
   took_back(gone, send_result::expired, protocol::limit_hit::expired);
 }
 
-void connection_actor::close_slow() {
+void connection_actor::close_slow(std::string reason) {
   core_->seal();
   if (kind_of(state_) >= connection_state::closing) return;
   env_.count(protocol::limit_hit::slow_close);
-  ask_close(close_code::slow_consumer, "slow", initiator::limit);
+  ask_close(close_code::slow_consumer, std::move(reason), initiator::limit);
 }
 
 void connection_actor::on(begin_close& m) {
@@ -231,7 +257,7 @@ void connection_actor::on(handled m) {
 
 void connection_actor::on(overflowed m) {
   if (!overflowing_) note_overflow();
-  if (m.close) close_slow();
+  if (m.close) close_slow("slow");
 }
 
 void connection_actor::note_overflow() {

@@ -40,6 +40,10 @@ class connection_actor final : public lean_actor {
   /// What has passed over it, with what was refused at enqueue, which this actor never saw. Loop's thread only, as long
   /// as the core is there, which is the actor's own.
   [[nodiscard]] protocol::traffic counts_with(const detail::connection_core&) const;
+  /// For its roster, outside this actor's run: what of its queue counts against the budget ...
+  [[nodiscard]] std::size_t held() const noexcept { return held_ == gives_up ? 0 : held_; }
+  /// ... and that this is to go: not counted from now on, dropped when the actor has its turn.
+  void shed();
 
   const char* name() const override { return "connection"; }
   void on_exit() override;
@@ -61,11 +65,13 @@ class connection_actor final : public lean_actor {
   void on(handled);
   void on(overflowed);
   void on(expiry_due);
+  void on(drop_queue);
   void on(oversized);
   void took(protocol::progress);
   void took_back(protocol::progress, send_result, protocol::limit_hit);
   void expires(protocol::time_point);
-  void close_slow();
+  void hold(std::size_t bytes);
+  void close_slow(std::string reason);
   [[nodiscard]] protocol::connection_snapshot snapshot();
   [[nodiscard]] protocol::traffic counts() const { return counts_with(*core_); }
 
@@ -110,6 +116,8 @@ class connection_actor final : public lean_actor {
   protocol::state state_ = protocol::connecting{};
   protocol::progress
       on_wire_;  // handed to the link and neither written nor given back to the account
+  static constexpr std::size_t gives_up = SIZE_MAX;
+  std::size_t held_ = 0;  // of `on_wire_`, what the loop's tally has; or that it is dropped
   protocol::time_point began_, entered_at_;
   protocol::wall_time began_wall_;
   std::unique_ptr<protocol::timer> close_timer_;

@@ -74,7 +74,7 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   // What the actor has been told, in `told_`.
   static constexpr std::uint8_t told_overflow = 1, told_close = 2;
 
-  void enqueue(protocol::chunk) const;
+  void enqueue(protocol::chunk&&) const;
   [[nodiscard]] send_result no_room(const protocol::chunk&) const;
   void overflow(std::uint32_t frames, bool close) const;
   void over_size(std::size_t bytes) const;

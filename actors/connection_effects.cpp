@@ -104,12 +104,11 @@ void connection_actor::carry_out(protocol::announce_open&) {
 void connection_actor::carry_out(protocol::write& e) {
   const auto frames = e.what.frames;
   const auto bytes = e.what.size;
-  const auto* const terms = e.what.terms();  // lives as long as the chunk is queued
+  if (const auto* const terms = e.what.terms()) expires(terms->expires);
   if (link_->write(std::move(e.what))) {
     on_wire_.messages += frames;
     on_wire_.bytes += bytes;
     to_flush_ = true;
-    if (terms) expires(terms->expires);
     return;
   }
   // The second gate: the transport has answered the peer's Close, or it broke, and this actor has yet to hear of it.
@@ -169,7 +168,8 @@ void connection_actor::note_refusal(const protocol::chunk& what) {
   env_.count(protocol::limit_hit::overflow, what.frames);
   const auto* const terms = what.terms();
   const auto usual = env_.limits().slow_consumers;
-  if ((terms ? terms->policy.value_or(usual) : usual) == slow_policy::disconnect) close_slow();
+  if ((terms ? terms->policy.value_or(usual) : usual) == slow_policy::disconnect)
+    close_slow("slow");
 }
 
 void connection_actor::refused(const protocol::chunk& what, send_result why) {
@@ -242,6 +242,7 @@ void connection_actor::on_exit() {
     apply(protocol::link_failed{{}, "internal error: its actor ended"});
   }
   --here_.by_state[static_cast<std::size_t>(kind_of(state_))];
+  hold(0);
   close_timer_.reset();
   expiry_.reset();
   // A user's actor outlives many connections: the mark that each leaves on it would hold that connection's memory.

@@ -16,6 +16,7 @@
 #include "protocol/limit_hit.hpp"
 #include "protocol/live_limits.hpp"
 #include "protocol/machine.hpp"
+#include "protocol/queue_tally.hpp"
 
 namespace fairlead::actors {
 
@@ -32,7 +33,9 @@ struct loop_context {
   // What handlers send to their own connection in a run that `connection_actor::pass` began.
   const class connection_actor* appends_to = nullptr;
   std::vector<protocol::chunk> appended;
-  protocol::effects effects;  // reused by every step of every connection of the loop
+  protocol::effects effects;     // reused by every step of every connection of the loop
+  protocol::queue_tally queued;  // read by every loop
+  std::size_t look_at = 0;  // what `queued` has to reach before its loop looks at the sum again
 };
 
 /// How a drain goes, for who asks meanwhile: the supervisor sets the phase, rosters count.

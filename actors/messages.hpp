@@ -71,6 +71,8 @@ struct handled {
 };
 /// From a collector; answered with a connection_snapshot.
 struct take_snapshot {};
+/// From its roster: all queues hold too much, and this one is among the longest. It is dropped and closed with 3008.
+struct drop_queue {};
 /// From its roster at a shutdown's deadline.
 struct abort_now {};
 
@@ -110,6 +112,11 @@ struct close_user_connections {
   close_code code;
   std::string reason;
   close_count_ptr asked;
+};
+/// From a loop that found all queues together over their budget: queues that hold `least` or more go, the longest first,
+/// until `target` bytes are left of all.
+struct shed {
+  std::size_t least, target;
 };
 /// From the backbone, by the id's loop.
 struct send_to_id {
@@ -258,6 +265,7 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_report)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::admitted)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::handled)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::take_snapshot)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::drop_queue)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::abort_now)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::enroll)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::request_admission)
@@ -265,6 +273,7 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::depart)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::fan_out)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::fan_out_to_user)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::close_user_connections)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::shed)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::send_to_id)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::close_id)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::attach_user)

@@ -10,6 +10,7 @@
 #include "actors/companion.hpp"
 #include "actors/connection_actor.hpp"
 #include "actors/fan_out.hpp"
+#include "actors/queue_budget.hpp"
 #include "protocol/drain.hpp"
 
 namespace fairlead::actors {
@@ -73,6 +74,7 @@ caf::behavior roster::make_behavior() {
       [this](view_closed) {
         return closed_records{{closed_.begin(), closed_.end()}};
       },
+      [this](const shed& m) { on(m); },
       [this](const drain& m) { on(m); },
       [this](actors::close_some) { close_some(); },
       [this](companion_ended) { report_if_drained(); },
@@ -299,6 +301,18 @@ void roster::on(close_id& m) {
   if (m.asked) m.asked->settle(close_result::no_such_connection);
 }
 
+void roster::on(const shed& m) {
+  const auto shed_from = [&](std::size_t least) {
+    for (const auto& to : members_) {
+      if (queued_bytes(env_) <= m.target) return;
+      if (auto& actor = actor_of(*to); actor.held() >= least) actor.shed();
+    }
+  };
+  if (m.least > SIZE_MAX / 2) return;
+  shed_from(2 * m.least);  // those of greater classes first; of the last one as many as it takes
+  shed_from(m.least);
+}
+
 // --- shutdown and inspection ----------------------------------------------------------------------------------------
 
 void roster::on(const drain& m) {
@@ -370,6 +384,7 @@ roster_view roster::view(const view_roster& m) {
   v.node.by_state = here_.by_state;
   v.node.users = by_user_.size();
   v.node.behaviors = here_.behaviors;
+  v.node.queued_bytes = here_.queued.total();
   v.node.loop_lag = std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::steady_clock::now() - m.asked_at);
   v.connections.reserve(known_.size());

@@ -60,6 +60,7 @@ class roster final : public pinned_actor {
   void on(const close_user_connections&);
   void on(send_to_id&);
   void on(close_id&);
+  void on(const shed&);
   void on(const drain&);
   void begin_drain();
   void close_some();

@@ -50,10 +50,6 @@ template void detail::apply(state&, link_closed&&, const limits&, time_point, ef
 template void detail::apply(state&, link_failed&&, const limits&, time_point, effects&);
 template void detail::apply(state&, deadline_passed&&, const limits&, time_point, effects&);
 
-connection_state kind_of(const state& s) noexcept {
-  return static_cast<connection_state>(s.index());
-}
-
 time_point deadline_of(const state& s) noexcept {
   const auto* const waiting = std::get_if<closing>(&s);
   return waiting ? waiting->deadline : time_point::max();

@@ -50,7 +50,9 @@ struct failed {
 };
 using state = std::variant<connecting, accepted, open, closing, closed, failed>;
 
-[[nodiscard]] connection_state kind_of(const state&) noexcept;
+[[nodiscard]] inline connection_state kind_of(const state& s) noexcept {
+  return static_cast<connection_state>(s.index());
+}
 /// When the machine wants a `deadline_passed`; time_point::max() when it waits for nothing.
 [[nodiscard]] time_point deadline_of(const state&) noexcept;
 

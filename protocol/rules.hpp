@@ -83,38 +83,46 @@ inline bool others_make_way(const chunk& what, const limits& bounds) noexcept {
   return fits_alone && (policy == slow_policy::drop_oldest || policy == slow_policy::keep_latest);
 }
 
-/// Queues it or says why not.
-inline send_result queue(open& state, chunk& what, const context& c) {
-  const auto why = fits(state, what, c.bounds);
-  if (why != send_result::written) return why;
+/// One that cannot be queued as it is.
+[[gnu::noinline]] inline void no_room(send&& event, send_result why, const context& c) {
+  if (why == send_result::overflow && others_make_way(event.what, c.bounds))
+    c.emit(make_room{std::move(event.what)});
+  else
+    c.emit(refuse{std::move(event.what), why});
+}
+
+/// Whether the terms of this one are all there is to say about it: it has expired, or may replace something.
+[[gnu::noinline]] inline bool settled_by_terms(const open& state, send& event, const context& c) {
+  const auto& terms = *event.what.terms();
+  if (terms.expires <= c.now) {
+    c.emit(refuse{std::move(event.what), send_result::expired});
+    return true;
+  }
+  if (terms.key.empty() || state.queued_messages == 0) return false;
+  c.emit(make_room{std::move(event.what)});
+  return true;
+}
+
+[[gnu::always_inline]] inline void queue(open& state, chunk&& what, const context& c) {
   state.queued_messages += what.frames;
   state.queued_bytes += what.size;
   c.emit(write{std::move(what)});
-  return why;
 }
 
+// Every message comes by here: what only few need is out of line.
 inline stay on(open& state, send&& event, const context& c) {
-  if (const auto* const terms = event.what.terms()) {
-    if (terms->expires <= c.now) {
-      c.emit(refuse{std::move(event.what), send_result::expired});
-      return {};
-    }
-    if (!terms->key.empty() && state.queued_messages > 0) {
-      c.emit(make_room{std::move(event.what)});
-      return {};
-    }
-  }
-  const auto met = queue(state, event.what, c);
-  if (met == send_result::written) return {};
-  if (met == send_result::overflow && others_make_way(event.what, c.bounds))
-    c.emit(make_room{std::move(event.what)});
+  if (event.what.tag != 0 && settled_by_terms(state, event, c)) return {};
+  if (const auto why = fits(state, event.what, c.bounds); why != send_result::written)
+    no_room(std::move(event), why, c);
   else
-    c.emit(refuse{std::move(event.what), met});
+    queue(state, std::move(event.what), c);
   return {};
 }
 inline stay on(open& state, send_again&& event, const context& c) {
-  const auto met = queue(state, event.what, c);
-  if (met != send_result::written) c.emit(refuse{std::move(event.what), met});
+  if (const auto why = fits(state, event.what, c.bounds); why != send_result::written)
+    c.emit(refuse{std::move(event.what), why});
+  else
+    queue(state, std::move(event.what), c);
   return {};
 }
 stay on(connecting&, any_of<send, send_again> auto&& event, const context& c) {

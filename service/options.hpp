@@ -33,6 +33,8 @@ void for_each_limit(Limits& l, Visitor&& visit) {
         "messages that may wait for one client; past it slow_consumers says what happens");
   visit("max_queued_bytes", l.max_queued_bytes, uint64_t{1}, most_bytes,
         "bytes that may wait for one client; past it slow_consumers says what happens");
+  visit("max_total_queued_bytes", l.max_total_queued_bytes, uint64_t{1}, any,
+        "bytes that may wait for all clients together; past it the slowest are closed with 3008");
   visit("max_unhandled_messages", l.max_unhandled_messages, uint64_t{1}, most_messages,
         "messages of one client that may wait for a handler; past it its socket is not read");
   visit("max_pending_broadcasts", l.max_pending_broadcasts, uint64_t{1}, any,

@@ -18,6 +18,9 @@ struct limits {
       1024 * 1024;  ///< per connection, counted at enqueue; past it `slow_consumers` applies
   slow_policy slow_consumers =
       slow_policy::disconnect;  ///< when a queue is full; a message may have its own
+  std::size_t max_total_queued_bytes =
+      512 * 1024 *
+      1024;  ///< of all connections, not taken by the kernel; past it the slowest: 3008
   std::uint32_t max_unhandled_messages =
       64;  ///< inbound, per connection; past it the socket is not read
   std::size_t max_pending_broadcasts =

@@ -401,9 +401,9 @@ TEST_CASE("each send has one outcome, on any terms, however its connection ends"
        }},
       {"overflow", [](auto& f, auto& c) { f.send(c, numbered(1, 8)); }},
   };
-  for (const auto& [name, end] : ends) {
+  for (const auto& way : ends) {
     for (const bool in_mailbox : {false, true}) {
-      CAPTURE(name);
+      CAPTURE(way.first);
       CAPTURE(in_mailbox);
       fixture f;
       auto c = f.h.open();
@@ -415,7 +415,7 @@ TEST_CASE("each send has one outcome, on any terms, however its connection ends"
       c.handle.send(message::text("k2"), {.key = "k"}, sent.next());
       f.h.backbone->broadcast(message::text("b"), {}, {.ttl = 10s, .refused_ids = 10}, all.next());
       if (!in_mailbox) f.h.run();
-      end(f, c);
+      way.second(f, c);
       if (f.h.backbone) {
         f.h.run();
         f.h.advance(limits{}.close_timeout + 100ms);

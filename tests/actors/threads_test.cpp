@@ -116,6 +116,12 @@ struct world {
       case 6: backbone->send(c.handle.id(), text, book.next<send_result>()); break;
       case 7: backbone->take_connections(1ms, book.next<server_snapshot>()); break;
       case 8: c.handle.send(text); break;
+      case 9: c.handle.send(text, {.key = "latest"}, book.next<send_result>()); break;
+      case 10:
+        c.handle.send(text, {.ttl = 1ms, .policy = slow_policy::drop_oldest},
+                      book.next<send_result>());
+        break;
+      case 11: backbone->broadcast(text, {}, {.ttl = 1ms, .key = "latest"}, nullptr); break;
       default: c.handle.send(text, book.next<send_result>()); break;
       }
       if (random() % 50 == 0) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <string>
@@ -150,6 +151,77 @@ TEST_SUITE("wire/slow_reader") {
     CHECK(count(send_result::failed) > 0);
     CHECK(count(send_result::closed) == 0);
     CHECK(eventually([&] { return server->connection_count() == 0; }));
+  }
+
+  TEST_CASE("by default a client that never reads is closed with 3008 and aborted; each send has "
+            "one outcome") {
+    auto options = small_queue();
+    options.limits.slow_consumers = slow_policy::disconnect;
+    options.limits.close_timeout = std::chrono::milliseconds{200};
+    live_server server{options};
+    auto slow = server.join("slow", 4096);
+    std::array<std::atomic<std::size_t>, send_result_count> seen{};
+    std::size_t sends = 0;
+    for (; server.times_ended(slow.handle) == 0; ++sends) {
+      REQUIRE(sends < 1'000'000);  // no kernel takes that much
+      slow.handle.send(kilobyte(sends),
+                       [&](send_result r) { ++seen[static_cast<std::size_t>(r)]; });
+      // Its loop gets its turn, or the burst alone would fill the queue.
+      if (sends % 100 == 0) (void)server->snapshot().get();
+    }
+    const auto end = server.end_of(slow.handle);
+    CHECK(end.code == close_code::slow_consumer);
+    CHECK(end.reason == "slow");
+    CHECK(end.by == initiator::limit);
+    CHECK_FALSE(end.clean);
+    const auto count = [&](send_result r) { return seen[static_cast<std::size_t>(r)].load(); };
+    CHECK(eventually([&] {
+      std::size_t answered = 0;
+      for (const auto& n : seen) answered += n;
+      return answered == sends;
+    }));
+    CHECK(count(send_result::overflow) == 1);  // the one that closed it; what came behind: closing
+    CHECK(count(send_result::closing) > 0);
+    CHECK(count(send_result::failed) > 0);
+  }
+
+  TEST_CASE("ten clients that never read among forty that do: the ten are closed with 3008, the "
+            "forty get every broadcast in order, memory stays bounded") {
+    auto options = small_queue();
+    options.limits.slow_consumers = slow_policy::disconnect;
+    options.limits.close_timeout = std::chrono::milliseconds{200};
+    live_server server{options};
+    std::vector<live_server::line> readers, silent;
+    for (int i = 0; i < 40; ++i) readers.push_back(server.join());
+    for (int i = 0; i < 10; ++i) silent.push_back(server.join("silent", 4096));
+    const auto before = resident_memory();
+    std::size_t next = 0;
+    // A batch is less than a queue: who reads never meets the limit.
+    const auto one_batch = [&] {
+      constexpr std::size_t batch = 100;
+      for (std::size_t n = next; n < next + batch; ++n) REQUIRE(server->broadcast(kilobyte(n)));
+      for (auto& r : readers)
+        for (std::size_t n = next; n < next + batch; ++n)
+          REQUIRE(number_of(*r.client.receive_frame()) == n);
+      next += batch;
+    };
+    const auto all_ended = [&] {
+      return std::ranges::all_of(silent,
+                                 [&](const auto& s) { return server.times_ended(s.handle) > 0; });
+    };
+    while (!all_ended()) {
+      REQUIRE(next < 200'000);  // no kernel takes that much
+      one_batch();
+      check_memory(before + silent.size() * queue_limit);
+    }
+    for (const auto& s : silent) {
+      const auto end = server.end_of(s.handle);
+      CHECK(end.code == close_code::slow_consumer);
+      CHECK(end.by == initiator::limit);
+    }
+    one_batch();
+    CHECK(server->connection_count() == readers.size());
+    check_memory(before);
   }
 }
 
