@@ -169,6 +169,10 @@ void backbone::take_tree(milliseconds timeout, std::function<void(tree_snapshot)
   collect_tree(impl_->env, timeout, std::move(report));
 }
 
+void backbone::take_metrics(milliseconds timeout, std::function<void(metrics_snapshot)> report) {
+  collect_metrics(impl_->env, timeout, std::move(report));
+}
+
 void backbone::take_connections(milliseconds timeout, std::function<void(server_snapshot)> report) {
   collect_connections(impl_->env, timeout, std::move(report));
 }

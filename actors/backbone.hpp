@@ -14,6 +14,7 @@
 #include <fairlead/server.hpp>
 
 #include "protocol/limit_hit.hpp"
+#include "protocol/loop_metrics.hpp"
 #include "protocol/ports.hpp"
 #include "protocol/snapshot.hpp"
 
@@ -64,6 +65,17 @@ struct tree_snapshot {
   std::vector<tree_node> rosters;  ///< one per loop, in order
 };
 
+/// One loop, for metrics.
+struct loop_snapshot {
+  tree_node
+      node;  ///< `answered` false: what is beside it is missing, and the lag is at least so long
+  protocol::loop_metrics counts;
+};
+struct metrics_snapshot {
+  tree_node supervisor;
+  std::vector<loop_snapshot> loops;  ///< in order
+};
+
 /// Thread-safe unless said otherwise. Callbacks run once each, on some thread of the backbone's.
 class backbone {
  public:
@@ -98,6 +110,7 @@ class backbone {
   using milliseconds = std::chrono::milliseconds;
   /// Never block an actor, never hang: after `timeout` what has not answered is listed as such.
   void take_tree(milliseconds timeout, std::function<void(tree_snapshot)>);
+  void take_metrics(milliseconds timeout, std::function<void(metrics_snapshot)>);
   void take_connections(milliseconds timeout, std::function<void(server_snapshot)>);
   /// Nothing if there is no such connection; `answered` false if it did not answer in time.
   struct one_snapshot {

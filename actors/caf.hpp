@@ -13,6 +13,7 @@
 #include <caf/make_message.hpp>
 #include <caf/resumable.hpp>
 #include <caf/send.hpp>
+#include <caf/typed_response_promise.hpp>
 
 /// Everything that is spelled the way CAF 0.17 spells it, so that a later CAF is one port in one file.
 

@@ -115,6 +115,35 @@ class tree_collector final : public collector<tree_snapshot> {
   }
 };
 
+class metrics_collector final : public collector<metrics_snapshot> {
+  using collector::collector;
+
+  void ask_all() override {
+    began_ = std::chrono::steady_clock::now();
+    result_.supervisor.answered = false;
+    result_.loops.resize(env_.loops.size());
+    ask<tree_node>(
+        env_.supervisor, view_supervisor{},
+        [this](tree_node& n) { result_.supervisor = std::move(n); }, [] {});
+    for (auto& here : env_.loops) {
+      auto& place = result_.loops[here.index];
+      place.node.answered = false;
+      ask<loop_snapshot>(
+          here.roster, view_metrics{began_}, [&place](loop_snapshot& s) { place = std::move(s); },
+          [] {});
+    }
+  }
+
+  void finish(metrics_snapshot& r) override {
+    for (auto& loop : r.loops)
+      if (!loop.node.answered)
+        loop.node.loop_lag = std::chrono::duration_cast<std::chrono::microseconds>(
+            std::chrono::steady_clock::now() - began_);
+  }
+
+  std::chrono::steady_clock::time_point began_;
+};
+
 class connections_collector final : public collector<server_snapshot> {
   using collector::collector;
 
@@ -211,6 +240,11 @@ void collect(environment& env, Args&&... args) {
 void collect_tree(environment& env, milliseconds timeout,
                   std::function<void(tree_snapshot)> report) {
   collect<tree_collector>(env, timeout, std::move(report));
+}
+
+void collect_metrics(environment& env, milliseconds timeout,
+                     std::function<void(metrics_snapshot)> report) {
+  collect<metrics_collector>(env, timeout, std::move(report));
 }
 
 void collect_connections(environment& env, milliseconds timeout,

@@ -11,6 +11,8 @@ namespace fairlead::actors {
 
 void collect_tree(environment&, std::chrono::milliseconds timeout,
                   std::function<void(tree_snapshot)>);
+void collect_metrics(environment&, std::chrono::milliseconds timeout,
+                     std::function<void(metrics_snapshot)>);
 void collect_connections(environment&, std::chrono::milliseconds timeout,
                          std::function<void(server_snapshot)>);
 void collect_connection(environment&, connection_id, std::chrono::milliseconds timeout,

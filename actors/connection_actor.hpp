@@ -45,6 +45,8 @@ class connection_actor final : public lean_actor {
   /// ... and that this is to go: not counted from now on, dropped when the actor has its turn.
   void shed();
 
+  using lean_actor::mailbox_size;
+
   const char* name() const override { return "connection"; }
   void on_exit() override;
 
@@ -86,6 +88,7 @@ class connection_actor final : public lean_actor {
   template <class Event>
   void apply(Event&&);
   void entered(protocol::connection_state before);
+  void count_transition(protocol::connection_state before);
   void carry_out(protocol::announce_open&);
   void carry_out(protocol::write&);
   void carry_out(protocol::make_room&);

@@ -47,6 +47,7 @@ void connection_actor::entered(connection_state before) {
   const auto now = kind_of(state_);
   --here_.by_state[static_cast<std::size_t>(before)];
   ++here_.by_state[static_cast<std::size_t>(now)];
+  count_transition(before);
   entered_at_ = loop().now();
   const auto* info = close_info_of(state_);
   record(to_string(now).data(), info ? static_cast<std::uint64_t>(info->code) : 0);
@@ -61,6 +62,20 @@ void connection_actor::entered(connection_state before) {
   default: break;
   }
   log_state(now);
+}
+
+/// For the metrics.
+void connection_actor::count_transition(connection_state before) {
+  const auto since = [this](protocol::time_point then) {
+    return std::chrono::duration_cast<protocol::histogram::duration>(loop().now() - then);
+  };
+  const auto now = kind_of(state_);
+  if (now == connection_state::open) {
+    ++here_.tally.opened;
+    here_.tally.admission.add(since(began_));
+  } else if (before == connection_state::closing) {
+    here_.tally.closing.add(since(entered_at_));
+  }
 }
 
 /// One line per state transition.

@@ -15,6 +15,7 @@
 #include "protocol/account.hpp"
 #include "protocol/limit_hit.hpp"
 #include "protocol/live_limits.hpp"
+#include "protocol/loop_metrics.hpp"
 #include "protocol/machine.hpp"
 #include "protocol/queue_tally.hpp"
 
@@ -27,6 +28,7 @@ struct loop_context {
   caf::strong_actor_ptr roster;
   std::array<std::uint64_t, 6> by_state{};  // connections, by protocol::connection_state
   std::uint64_t behaviors = 0;
+  protocol::loop_tally tally;
   bool refusing = false;              // a shutdown has begun
   std::size_t enrolling = 0;          // connected, and not yet known to the roster
   caf::behavior connection_handlers;  // one for all of them: half a kilobyte that each would hold

@@ -159,6 +159,14 @@ struct roster_view {
   tree_node node;
   std::vector<core_ptr> connections;
 };
+/// From a collector; answered with a `loop_snapshot`.
+struct view_metrics {
+  std::chrono::steady_clock::time_point asked_at;
+};
+/// From a posted task: some more connections are to be counted.
+struct count_some {
+  std::shared_ptr<struct metrics_walk> walk;
+};
 /// From a collector; answered with one core, or a null one.
 struct find_connection {
   connection_id id;
@@ -284,6 +292,9 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::companion_ended)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::user_linger_passed)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::view_roster)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::roster_view)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::view_metrics)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::count_some)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::loop_snapshot)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::find_connection)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::found_connection)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::view_closed)

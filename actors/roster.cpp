@@ -67,6 +67,8 @@ caf::behavior roster::make_behavior() {
       [this](const detach_user& m) { on(m); },
       [this](const user_linger_passed& m) { on(m); },
       [this](const view_roster& m) { return view(m); },
+      [this](const view_metrics& m) { return on(m); },
+      [this](count_some& m) { on(m); },
       [this](find_connection m) {
         auto* e = find(m.id);
         return found_connection{e ? e->who : nullptr};
@@ -148,6 +150,8 @@ void roster::on(depart& m) {
     ++(clean ? env_.drain.closed : env_.drain.aborted);
     count_messages(m.record.counts, 1);
   }
+  ++here_.tally.ended[protocol::key_of(m.record.info)];
+  protocol::operator+=(departed_, m.record.counts);
   const auto serial = m.record.id.serial;
   closed_.push_front(std::move(m.record));
   if (closed_.size() > closed_records_kept) closed_.pop_back();
@@ -168,6 +172,10 @@ void roster::on_down(const caf::down_msg& down) {
   const auto id = to_string(lost->second.who->id);
   env_.logger()(severity::error, "connection.lost", {{"id", id}});
   if (draining_) ++env_.drain.aborted;
+  const auto& who = *lost->second.who;
+  ++here_.tally
+        .ended[{initiator::error, protocol::code_label(close_code::abnormal), severity::error}];
+  protocol::operator+=(departed_, actor_of(who).counts_with(who));
   remove(lost->first);
 }
 
@@ -291,6 +299,7 @@ void roster::on(send_to_id& m) {
     return e->who->send(protocol::as_chunk(m.what, std::move(m.asked)));
   }
   not_found(env_, "send", m.id);
+  ++departed_.outcomes[static_cast<std::size_t>(send_result::no_such_connection)];
   if (m.asked) m.asked->settle(send_result::no_such_connection);
 }
 
@@ -375,21 +384,63 @@ void roster::report_if_drained() {
   tell(env_.supervisor, roster_drained{here_.index});
 }
 
+tree_node roster::node(std::chrono::steady_clock::time_point asked_at) {
+  tree_node n;
+  n.name = "roster-" + std::to_string(here_.index);
+  n.actor = id();
+  n.mailbox = mailbox().size();
+  n.connections = known_.size();
+  n.by_state = here_.by_state;
+  n.users = by_user_.size();
+  n.behaviors = here_.behaviors;
+  n.queued_bytes = here_.queued.total();
+  n.loop_lag = std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::steady_clock::now() - asked_at);
+  return n;
+}
+
 roster_view roster::view(const view_roster& m) {
-  roster_view v;
-  v.node.name = "roster-" + std::to_string(here_.index);
-  v.node.actor = id();
-  v.node.mailbox = mailbox().size();
-  v.node.connections = known_.size();
-  v.node.by_state = here_.by_state;
-  v.node.users = by_user_.size();
-  v.node.behaviors = here_.behaviors;
-  v.node.queued_bytes = here_.queued.total();
-  v.node.loop_lag = std::chrono::duration_cast<std::chrono::microseconds>(
-      std::chrono::steady_clock::now() - m.asked_at);
+  roster_view v{node(m.asked_at), {}};
   v.connections.reserve(known_.size());
   for (const auto& [serial, e] : known_) v.connections.push_back(e.who);
   return v;
+}
+
+/// Connections count for themselves, so that no message costs more for being counted here. What they have counted is
+/// added up when somebody asks, some of them in each turn of the loop, so that nobody waits for it.
+struct metrics_walk {
+  loop_snapshot result;
+  std::vector<core_ptr> left;
+  caf::typed_response_promise<loop_snapshot> answer;
+};
+
+caf::result<loop_snapshot> roster::on(const view_metrics& m) {
+  auto walk = std::make_shared<metrics_walk>();
+  walk->result = {node(m.asked_at), {.tally = here_.tally, .totals = departed_}};
+  walk->left.reserve(known_.size());
+  // Who ends meanwhile is counted as it was, and is not in `departed_` yet: so sums never go back.
+  for (const auto& [serial, e] : known_) walk->left.push_back(e.who);
+  walk->answer = make_response_promise<loop_snapshot>();
+  count_some first{walk};
+  on(first);
+  return walk->answer;
+}
+
+void roster::on(count_some& m) {
+  constexpr std::size_t at_once = 512;
+  auto& [result, left, answer] = *m.walk;
+  for (std::size_t i = 0; i < at_once && !left.empty(); ++i, left.pop_back()) {
+    const auto& who = *left.back();
+    protocol::operator+=(result.counts.totals, actor_of(who).counts_with(who));
+    if (who.ended() != send_result::written) continue;
+    result.counts.queued_messages += who.queued().messages();
+    result.counts.queued_bytes += who.queued().bytes();
+    result.counts.mailboxes += actor_of(who).mailbox_size();
+  }
+  if (left.empty())
+    answer.deliver(std::move(result));
+  else
+    loop().post([me = self(), walk = std::move(m.walk)] { tell(me, count_some{walk}); });
 }
 
 void roster::on_exit() {

@@ -11,6 +11,7 @@
 #include "actors/environment.hpp"
 #include "actors/messages.hpp"
 #include "actors/pinned_actor.hpp"
+#include "protocol/loop_metrics.hpp"
 
 namespace fairlead::actors {
 
@@ -67,6 +68,9 @@ class roster final : public pinned_actor {
   void tell_to_close(const core_ptr&);
   void count_messages(const protocol::traffic&, std::int64_t sign);
   [[nodiscard]] roster_view view(const view_roster&);
+  [[nodiscard]] tree_node node(std::chrono::steady_clock::time_point asked_at);
+  caf::result<loop_snapshot> on(const view_metrics&);
+  void on(count_some&);
   [[nodiscard]] entry* find(connection_id);
 
   environment& env_;
@@ -77,6 +81,7 @@ class roster final : public pinned_actor {
   std::unordered_map<std::string, user_actor> user_actors_;
   std::unordered_map<caf::actor_id, std::string> user_of_;  // by the user's actor
   std::deque<protocol::closed_record> closed_;              // newest first
+  protocol::traffic departed_;  // what passed over connections that have ended, and what found none
 
   std::vector<fan_out> waiting_;  // broadcasts that came since the last fan-out
   std::size_t waiting_bytes_ = 0;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <ostream>
+#include <sstream>
 #include <string_view>
 #include <vector>
 
@@ -170,6 +171,16 @@ std::variant<serve_command, finished> parse_command_line(int argc, const char* c
   }
   if (p.check->parsed()) return finished{run_check(p.file, out, err)};
   return read_serve(p, err);
+}
+
+std::variant<settings, std::vector<std::string>> parse_again(int argc, const char* const* argv) {
+  std::ostringstream nobody, complaints;
+  auto command = parse_command_line(argc, argv, nobody, complaints);
+  if (auto* serve = std::get_if<serve_command>(&command)) return std::move(serve->values);
+  std::vector<std::string> lines;
+  std::istringstream all{complaints.str()};
+  for (std::string line; std::getline(all, line);) lines.push_back(line);
+  return lines;
 }
 
 }  // namespace fairlead::service

@@ -3,6 +3,7 @@
 #include <iosfwd>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "service/settings.hpp"
 
@@ -23,5 +24,9 @@ struct finished {
 /// Reads the arguments and the file that they name; writes help and answers to `out`, errors to `err`.
 [[nodiscard]] std::variant<serve_command, finished>
 parse_command_line(int argc, const char* const* argv, std::ostream& out, std::ostream& err);
+
+/// The same arguments once more, and what their files say by now: the settings, or what is wrong with them.
+[[nodiscard]] std::variant<settings, std::vector<std::string>> parse_again(int argc,
+                                                                           const char* const* argv);
 
 }  // namespace fairlead::service

@@ -56,11 +56,12 @@ internal_api::internal_api(internal_api_options o)
     : options_(std::move(o)), desk_(std::make_shared<reply_desk>(options_.loop)) {}
 
 std::span<const internal_api::route> internal_api::routes() noexcept {
-  static constexpr std::array<route, 12> all{{
+  static constexpr std::array<route, 13> all{{
       {"GET", "/", "this list", &internal_api::index},
       {"GET", "/health", "200 while the process is alive; needs no token", &internal_api::health},
       {"GET", "/ready", "200 while it serves, 503 once it drains; needs no token",
        &internal_api::ready},
+      {"GET", "/metrics", "metrics in Prometheus' text format", &internal_api::metrics},
       {"GET", "/debug/tree",
        "the supervision tree: mailboxes, connections by state and lag of each loop",
        &internal_api::tree},
@@ -130,6 +131,20 @@ void internal_api::health(const net::http_request&, net::respond respond) {
 
 void internal_api::ready(const net::http_request&, net::respond respond) {
   respond(ready_answer(options_.status().ready));
+}
+
+void internal_api::metrics(const net::http_request&, net::respond respond) {
+  options_.backbone->take_metrics(
+      options_.snapshot_timeout, [respond, page = metrics_, hits = options_.hits,
+                                  status = options_.status()](const actors::metrics_snapshot& now) {
+        auto process = read_process_figures();
+        process.started_at =
+            std::chrono::duration<double>(status.started.time_since_epoch()).count();
+        respond({.status = 200,
+                 .content_type = metrics_page::content_type,
+                 .body = page->render(now, status, *hits, process),
+                 .headers = {{"Cache-Control", "no-store"}}});
+      });
 }
 
 void internal_api::tree(const net::http_request&, net::respond respond) {
@@ -300,7 +315,7 @@ void internal_api::drain_state(const net::http_request&, net::respond respond) {
 }
 
 void internal_api::drain(const net::http_request& request, net::respond respond) {
-  auto how = parse_drain(request.body, options_.drain_defaults);
+  auto how = parse_drain(request.body, options_.drain_defaults());
   if (!how) return respond(bad_request(how.error()));
   if (options_.logger)
     (*options_.logger)(severity::info, "api.drain", {{"by", std::string_view{request.peer}}});

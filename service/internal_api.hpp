@@ -10,6 +10,7 @@
 
 #include "actors/backbone.hpp"
 #include "net/http.hpp"
+#include "service/metrics.hpp"
 #include "service/reply_desk.hpp"
 #include "service/server_status.hpp"
 
@@ -21,7 +22,8 @@ struct internal_api_options {
   std::string token;                           ///< empty: none is asked for
   std::shared_ptr<log> logger;                 ///< null: silent
   std::function<server_status()> status;
-  drain_options drain_defaults = {};  ///< what a request to drain does not say
+  std::shared_ptr<const protocol::limit_hits> hits = {};
+  std::function<drain_options()> drain_defaults = {};  ///< what a request to drain does not say
   std::function<void(drain_options)> drain = {};
   std::function<drain_progress()> drain_state = {};
   std::chrono::milliseconds snapshot_timeout{1'000};  ///< after it an actor is listed as unanswered
@@ -33,6 +35,9 @@ struct internal_api_options {
 class internal_api final : public net::http_service {
  public:
   explicit internal_api(internal_api_options);
+
+  /// The loop's thread only.
+  void set_token(std::string token) { options_.token = std::move(token); }
 
   void handle(const net::http_request&, net::respond) override;
   std::optional<net::http_response> upgrade(std::size_t loop, const upgrade_request&,
@@ -48,6 +53,7 @@ class internal_api final : public net::http_service {
   void index(const net::http_request&, net::respond);
   void health(const net::http_request&, net::respond);
   void ready(const net::http_request&, net::respond);
+  void metrics(const net::http_request&, net::respond);
   void tree(const net::http_request&, net::respond);
   void connections(const net::http_request&, net::respond);
   void one_connection(const net::http_request&, net::respond);
@@ -65,6 +71,7 @@ class internal_api final : public net::http_service {
 
   internal_api_options options_;
   std::shared_ptr<reply_desk> desk_;
+  std::shared_ptr<metrics_page> metrics_ = std::make_shared<metrics_page>();
 };
 
 }  // namespace fairlead::service

@@ -33,6 +33,7 @@ class stderr_log final : public log {
     out_.set_error_handler([](const std::string&) {});
   }
 
+  void set_least(severity least) noexcept { out_.set_level(level_of(least)); }
   bool enabled(severity s) const noexcept override { return out_.should_log(level_of(s)); }
 
   void write(severity s, std::string_view event,
@@ -55,6 +56,10 @@ class stderr_log final : public log {
 
 std::shared_ptr<log> make_log(log_format format, severity least) {
   return std::make_shared<stderr_log>(format, least);
+}
+
+void set_least_severity(log& sink, severity least) noexcept {
+  if (auto* ours = dynamic_cast<stderr_log*>(&sink)) ours->set_least(least);
 }
 
 }  // namespace fairlead

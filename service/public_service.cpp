@@ -40,6 +40,17 @@ void public_service::handle(const net::http_request& request, net::respond respo
   respond(is_health ? ready_answer(options_.ready()) : upgrade_required(options_.path));
 }
 
+void public_service::set_origins(std::vector<std::string> allowed) {
+  auto list = std::make_shared<const std::vector<std::string>>(std::move(allowed));
+  const std::lock_guard lock{mutex_};
+  origins_ = std::move(list);
+}
+
+public_service::origin_list public_service::origins() const {
+  const std::lock_guard lock{mutex_};
+  return origins_;
+}
+
 admission public_service::admit_or_refuse(const upgrade_request& request) const {
   if (!options_.on_upgrade) return admit{};
   std::string what = "not a std::exception";
@@ -80,7 +91,7 @@ public_service::upgrade(std::size_t loop, const upgrade_request& request, const 
     answer.headers.emplace_back("Retry-After", "1");
     return answer;
   }
-  if (const auto origin = forbidden_origin(request, options_.origins); !origin.empty()) {
+  if (const auto origin = forbidden_origin(request, *origins()); !origin.empty()) {
     options_.hits->add(protocol::limit_hit::origin);
     return turn_away(
         request,

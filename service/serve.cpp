@@ -50,7 +50,8 @@ int drain(server& s, const stop_signals& signals, log& out) {
   std::atomic<bool> cut_short{false}, over{false};
   std::promise<void> ended;
   std::thread impatient{[&, ending = ended.get_future()] {
-    const int number = signals.wait();
+    int number = signals.wait();
+    while (number == SIGHUP && !over) number = signals.wait();
     if (over) return;
     cut_short = true;
     out(severity::warning, "server.drain_cut_short",
@@ -71,8 +72,8 @@ int drain(server& s, const stop_signals& signals, log& out) {
 
 }  // namespace
 
-int serve(settings values, std::ostream& out) {
-  const stop_signals signals;  // before any thread there is
+int serve(settings values, const read_again& read, std::ostream& out) {
+  const stop_signals signals{SIGHUP};  // before any thread there is
   std::signal(SIGPIPE, SIG_IGN);
   const auto logger = make_log(values.format, values.log_level);
   raise_descriptor_limit(*logger);
@@ -85,7 +86,8 @@ int serve(settings values, std::ostream& out) {
   server.start(std::move(options));
   print_addresses(server, values, out);
 
-  const int number = signals.wait();
+  int number = signals.wait();
+  for (; number == SIGHUP; number = signals.wait()) reload(server, values, read, *logger);
   (*logger)(
       severity::info, "server.stopping",
       {{"signal", number == SIGINT ? std::string_view{"SIGINT"} : std::string_view{"SIGTERM"}},

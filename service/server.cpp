@@ -128,6 +128,11 @@ server::recently_closed(std::chrono::milliseconds timeout) const {
   return std::move(future);
 }
 
+void server::reload(const server_options& options) {
+  if (!impl_) throw std::logic_error{"fairlead::server::reload: it was not started"};
+  impl_->reload(options);
+}
+
 std::future<shutdown_summary> server::drain() {
   return impl_ ? impl_->drain() : drain(drain_options{});
 }

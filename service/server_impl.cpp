@@ -25,7 +25,8 @@ void throw_if_wrong(const service::problems& found) {
 
 }  // namespace
 
-server::impl::impl(server_options options) : options_(std::move(options)) {
+server::impl::impl(server_options options)
+    : options_(std::move(options)), drain_defaults_(options_.drain) {
   throw_if_wrong(service::check(options_));
 }
 
@@ -79,42 +80,43 @@ void server::impl::start_backbone() {
 }
 
 void server::impl::start_listeners() {
-  public_listener_ = net::listener::start(
-      {.address = options_.listen,
-       .limits = options_.limits,
-       .logger = options_.logger,
-       .hits = hits_},
-      loops_,
-      std::make_shared<service::public_service>(
-          service::public_service_options{.backbone = backbone_.get(),
-                                          .path = options_.path,
-                                          .origins = options_.origins,
-                                          .on_upgrade = std::move(options_.on_upgrade),
-                                          .logger = options_.logger,
-                                          .hits = hits_,
-                                          .ready = [this] { return !unready_; },
-                                          .refusing = [this] { return refusing_.load(); }}));
+  const auto clients = std::make_shared<service::public_service>(
+      service::public_service_options{.backbone = backbone_.get(),
+                                      .path = options_.path,
+                                      .origins = options_.origins,
+                                      .on_upgrade = std::move(options_.on_upgrade),
+                                      .logger = options_.logger,
+                                      .hits = hits_,
+                                      .ready = [this] { return !unready_; },
+                                      .refusing = [this] { return refusing_.load(); }});
+  public_service_ = clients;
+  public_listener_ = net::listener::start({.address = options_.listen,
+                                           .limits = options_.limits,
+                                           .logger = options_.logger,
+                                           .hits = hits_},
+                                          loops_, clients);
   {
     const std::lock_guard lock{mutex_};
     address_ = public_listener_->address();
     serving_ = public_listener_.get();
   }
   if (options_.internal.empty()) return;
-  internal_listener_ =
-      net::listener::start({.address = options_.internal,
-                            .limits = options_.limits,
-                            .logger = options_.logger,
-                            .hits = hits_},
-                           {side_},
-                           std::make_shared<service::internal_api>(service::internal_api_options{
-                               .backbone = backbone_.get(),
-                               .loop = side_,
-                               .token = options_.internal_token,
-                               .logger = options_.logger,
-                               .status = [this] { return status(); },
-                               .drain_defaults = options_.drain,
-                               .drain = [this](drain_options how) { drain(std::move(how)); },
-                               .drain_state = [this] { return drain_state(); }}));
+  const auto api = std::make_shared<service::internal_api>(
+      service::internal_api_options{.backbone = backbone_.get(),
+                                    .loop = side_,
+                                    .token = options_.internal_token,
+                                    .logger = options_.logger,
+                                    .status = [this] { return status(); },
+                                    .hits = hits_,
+                                    .drain_defaults = [this] { return drain_defaults(); },
+                                    .drain = [this](drain_options how) { drain(std::move(how)); },
+                                    .drain_state = [this] { return drain_state(); }});
+  internal_listener_ = net::listener::start({.address = options_.internal,
+                                             .limits = options_.limits,
+                                             .logger = options_.logger,
+                                             .hits = hits_},
+                                            {side_}, api);
+  internal_api_ = api;
   const std::lock_guard lock{mutex_};
   internal_address_ = internal_listener_->address();
 }
@@ -168,6 +170,26 @@ std::future<shutdown_summary> server::impl::drain(drain_options how) {
       },
       [done](const shutdown_summary& s) { done->set_value(s); });
   return drained;
+}
+
+drain_options server::impl::drain_defaults() const {
+  const std::lock_guard lock{mutex_};
+  return drain_defaults_;
+}
+
+void server::impl::reload(const server_options& wanted) {
+  throw_if_wrong(service::check(wanted));
+  backbone_->set_limits(wanted.limits);
+  public_listener_->set_limits(wanted.limits);
+  if (const auto there = public_service_.lock()) there->set_origins(wanted.origins);
+  if (internal_listener_) {
+    internal_listener_->set_limits(wanted.limits);
+    side_->post([there = internal_api_, token = wanted.internal_token] {
+      if (const auto api = there.lock()) api->set_token(token);
+    });
+  }
+  const std::lock_guard lock{mutex_};
+  drain_defaults_ = wanted.drain;
 }
 
 drain_progress server::impl::drain_state() const {

@@ -12,6 +12,8 @@
 #include "actors/backbone.hpp"
 #include "net/http.hpp"
 #include "net/loop.hpp"
+#include "service/internal_api.hpp"
+#include "service/public_service.hpp"
 #include "service/server_status.hpp"
 
 namespace fairlead {
@@ -31,9 +33,10 @@ class server::impl {
   [[nodiscard]] actors::backbone& backbone() noexcept { return *backbone_; }
   [[nodiscard]] std::string address() const;
   [[nodiscard]] std::string internal_address() const;
-  std::future<shutdown_summary> drain() { return drain(options_.drain); }
+  std::future<shutdown_summary> drain() { return drain(drain_defaults()); }
   std::future<shutdown_summary> drain(drain_options);
   [[nodiscard]] drain_progress drain_state() const;
+  void reload(const server_options&);
   shutdown_summary shutdown(std::chrono::milliseconds deadline, close_code, std::string reason);
 
  private:
@@ -43,6 +46,7 @@ class server::impl {
   [[nodiscard]] bool begun_before();
   shutdown_summary take_down(std::chrono::milliseconds deadline, close_code, std::string reason);
   [[nodiscard]] service::server_status status() const;
+  [[nodiscard]] drain_options drain_defaults() const;
   [[nodiscard]] bool inside_a_loop() const noexcept;
 
   server_options options_;
@@ -54,8 +58,11 @@ class server::impl {
       side_;  // the internal listener and collectors: answers when a loop is stuck
   std::unique_ptr<actors::backbone> backbone_;
   std::unique_ptr<net::listener> public_listener_, internal_listener_;
+  std::weak_ptr<service::public_service> public_service_;  // the listener's
+  std::weak_ptr<service::internal_api> internal_api_;      // the listener's
 
-  mutable std::mutex mutex_;                // guards the four below; never held while waiting
+  mutable std::mutex mutex_;  // guards the five below; never held while waiting
+  drain_options drain_defaults_;
   const net::listener* serving_ = nullptr;  // public_listener_, from when requests may ask for it
   std::string address_, internal_address_;
   bool shutdown_begun_ = false;

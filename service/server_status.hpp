@@ -13,8 +13,8 @@ namespace fairlead::service {
 /// What the server says of itself on /health and /debug/tree.
 struct server_status {
   bool ready = true;  ///< no drain or shutdown has begun
-  protocol::wall_time started;
-  std::string listen, internal;
+  protocol::wall_time started = {};
+  std::string listen = {}, internal = {};
   std::size_t loops = 0, connections = 0, sockets = 0;
 };
 

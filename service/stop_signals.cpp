@@ -5,10 +5,11 @@
 
 namespace fairlead {
 
-stop_signals::stop_signals() {
+stop_signals::stop_signals(std::initializer_list<int> also) {
   sigemptyset(&signals_);
   sigaddset(&signals_, SIGINT);
   sigaddset(&signals_, SIGTERM);
+  for (const int other : also) sigaddset(&signals_, other);
   if (const int error = pthread_sigmask(SIG_BLOCK, &signals_, &before_)) {
     throw std::system_error{error, std::generic_category(), "pthread_sigmask"};
   }

@@ -143,6 +143,12 @@ class server {
   [[nodiscard]] std::future<std::vector<closed_record>>
   recently_closed(std::chrono::milliseconds timeout = std::chrono::seconds{1}) const;
 
+  /// Takes over from these options what can change while it serves, and nothing else: limits, origins,
+  /// internal_token, drain.
+  /// Server-wide limits hold at once; those of messages and queues for connections from now on. std::invalid_argument for
+  /// options that cannot be used, and nothing has changed. std::logic_error before `start`.
+  void reload(const server_options&);
+
   /// Begins to go down without hurting anyone (`drain_options`); at once `/ready` says 503. Ready when nobody is left;
   /// from then on the server refuses newcomers, and its internal listener answers until `shutdown`. Called again while it
   /// drains, what is left is closed as the newer options say, without a further grace, and the earlier deadline stands.

@@ -1,16 +1,18 @@
 #pragma once
 
 #include <csignal>
+#include <initializer_list>
 
 namespace fairlead {
 
-/// SIGINT and SIGTERM, for programs whose main thread has nothing to do but wait for them.
+/// SIGINT, SIGTERM and more, for programs whose main thread has nothing to do but wait for them.
 ///
-/// Make it first in `main`: it blocks both signals in the calling thread and so in every thread that is started after
+/// Make it first in `main`: it blocks the signals in the calling thread and so in every thread that is started after
 /// it, or they would interrupt some other thread. Destruction unblocks what it blocked.
 class stop_signals {
  public:
-  stop_signals();
+  /// With others that are to be waited for, such as SIGHUP.
+  explicit stop_signals(std::initializer_list<int> also = {});
   ~stop_signals();
   stop_signals(const stop_signals&) = delete;
   stop_signals& operator=(const stop_signals&) = delete;

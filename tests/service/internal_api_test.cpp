@@ -50,7 +50,7 @@ TEST_SUITE("service/internal_api") {
       "GET / lists the endpoints; what is not there is 404, the wrong method 405 with Allow") {
     const auto index = get(api(), "/");
     CHECK(index.status == 200);
-    CHECK(index.body.at("endpoints").as_array().size() == 12);
+    CHECK(index.body.at("endpoints").as_array().size() == 13);
     CHECK(get(api(), "/health").body.at("status") == "ok");
     CHECK(get(api(), "/ready").body.at("status") == "ready");
     CHECK(test::request(api(), "DELETE", "/api/drain").has("\r\nAllow: GET, HEAD, POST\r\n"));
@@ -304,6 +304,30 @@ TEST_SUITE("service/internal_api") {
       }};
       CHECK(f.s.shutdown(20ms).connections == 4);
     }
+  }
+
+  TEST_CASE_FIXTURE(fixture, "/metrics: what there is, as Prometheus reads it") {
+    join("ann");
+    clients.back().send(test::text_frame("hello"));
+    REQUIRE(test::eventually([&] {
+      return test::request(api(), "GET", "/metrics")
+                 .body.find("\nfairlead_messages_received_total 1\n") != std::string::npos;
+    }));
+    const auto reply = test::request(api(), "GET", "/metrics");
+    CHECK(reply.status == 200);
+    CHECK(reply.has("\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+    CHECK(reply.body.find("\nfairlead_connections{state=\"open\"} 1\n") != std::string::npos);
+    CHECK(reply.body.find("\nfairlead_users 1\n") != std::string::npos);
+    CHECK(reply.body.find("ann") == std::string::npos);  // nobody is named
+    CHECK(reply.body.find("127.0.0.1") == std::string::npos);
+  }
+
+  TEST_CASE("/metrics is behind the token, as everything that tells of clients is") {
+    fixture f{"s3cret"};
+    CHECK(test::request(f.api(), "GET", "/metrics").status == 401);
+    CHECK(
+        test::request(f.api(), "GET", "/metrics", {}, "Authorization: Bearer s3cret\r\n").status ==
+        200);
   }
 }
 

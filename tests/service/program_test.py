@@ -209,6 +209,57 @@ class InternalApi(unittest.IsolatedAsyncioTestCase):
                 self.assertEqual((await ask(server.debug, headers={"Authorization": "Bearer s3cret"}))[0], 200)
 
 
+class Reloading(unittest.IsolatedAsyncioTestCase):
+    async def logged(self, server, text):
+        begun = time.monotonic()
+        while text not in server.errors:
+            self.assertLess(time.monotonic(), begun + PATIENCE, server.errors)
+            await asyncio.sleep(0.01)
+
+    async def test_sighup_reloads_what_can_be(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file, token = pathlib.Path(folder, "fairlead.toml"), pathlib.Path(folder, "token")
+            token.write_text("old\n", encoding="utf-8")
+            file.write_text(f'[internal]\ntoken_file = "{token}"\n', encoding="utf-8")
+            with Server("--config", file, "--plain", "echo") as server:
+                self.assertEqual((await ask(server.debug, headers={"Authorization": "Bearer old"}))[0], 200)
+                async with server.connect() as before:
+                    token.write_text("new\n", encoding="utf-8")
+                    file.write_text(
+                        f'[internal]\ntoken_file = "{token}"\n[limits]\nmax_message_size = 10\n'
+                        '[log]\nlevel = "debug"\n[listen]\nuser_header = "X-User"\n',
+                        encoding="utf-8")
+                    server.signal(signal.SIGHUP)
+                    await self.logged(
+                        server,
+                        'config.reloaded changed="internal.token limits.max_message_size log.level" '
+                        "needs_restart=listen.user_header")
+                    self.assertEqual((await ask(server.debug, headers={"Authorization": "Bearer old"}))[0], 401)
+                    self.assertEqual((await ask(server.debug, headers={"Authorization": "Bearer new"}))[0], 200)
+                    await before.send("as large as it could be when it began")
+                    self.assertEqual(await soon(before.recv()), "as large as it could be when it began")
+                    async with server.connect() as after:
+                        await after.send("x" * 11)
+                        await soon(after.wait_closed())
+                        self.assertEqual(after.close_code, 1009)
+                    self.assertIn("connection.accepted", server.errors)  # debug lines, by now
+
+    async def test_a_bad_file_changes_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "fairlead.toml")
+            file.write_text("", encoding="utf-8")
+            with Server("--config", file) as server:
+                file.write_text("[limits]\nmax_message_size = 10\nmax_mesage_size = 10\n", encoding="utf-8")
+                server.signal(signal.SIGHUP)
+                await self.logged(server, f"config.reload_failed what=")
+                self.assertIn("limits.max_mesage_size: there is no such key", server.errors)
+                async with server.connect() as ann:
+                    await ann.send("more than ten bytes")
+                    self.assertEqual(await soon(ann.recv()), "more than ten bytes")
+                server.signal()
+                self.assertEqual(server.wait(), 0)
+
+
 class Stopping(unittest.IsolatedAsyncioTestCase):
     SUMMARY = r"connections=2 closed=2 aborted=0 cut=0 messages_written=0 messages_refused=0 took_ms=\d+\n"
 

@@ -1,0 +1,119 @@
+#include <mutex>
+
+#include <doctest/doctest.h>
+
+#include "service/reload.hpp"
+#include "tests/service/waiting.hpp"
+#include "tests/support/http_client.hpp"
+#include "tests/support/recording_log.hpp"
+
+namespace fairlead::service {
+namespace {
+
+using names = std::vector<std::string>;
+
+settings on_free_ports() {
+  settings s;
+  s.server.listen = "127.0.0.1:0";
+  s.server.internal = "127.0.0.1:0";
+  s.server.threads = 1;
+  return s;
+}
+
+}  // namespace
+
+TEST_SUITE("service/reload") {
+  TEST_CASE("what differs is told by key, apart from what needs a restart") {
+    settings before, after;
+    CHECK(between(before, after).reloadable.empty());
+    CHECK(between(before, after).needs_restart.empty());
+    after.server.limits.max_connections = 7;
+    after.server.drain.rate = 3;
+    after.server.internal_token = "t";
+    after.log_level = severity::debug;
+    after.server.listen = "127.0.0.1:1";
+    after.server.threads = 9;
+    after.format = log_format::json;
+    CHECK(between(before, after).reloadable ==
+          names{"internal.token", "limits.max_connections", "log.level", "drain.rate"});
+    CHECK(between(before, after).needs_restart ==
+          names{"listen.address", "listen.threads", "log.format"});
+  }
+
+  TEST_CASE(
+      "a reload puts in force what can be and says so; what needs a restart is said again each "
+      "time") {
+    auto in_force = on_free_ports();
+    server s{in_force.server};
+    test::recording_log lines;
+    auto wanted = in_force;
+    wanted.server.limits.max_connections = 1;
+    wanted.server.internal_token = "s3cret";
+    wanted.server.origins = {"https://example.org"};
+    wanted.server.threads = 2;
+    const auto upgrade = [&] {
+      test::raw_client page{s.address()};
+      page.send(test::raw_client::upgrade_request("/ws", "Origin: https://example.org\r\n"));
+      return page.receive_reply().status;
+    };
+    CHECK(upgrade() == 403);
+    const read_again read = [&] { return wanted; };
+    reload(s, in_force, read, lines);
+    CHECK(lines.count("config.reloaded",
+                      "changed=listen.origins internal.token "
+                      "limits.max_connections needs_restart=listen.threads") == 1);
+    CHECK(lines.lines.back().text.find("s3cret") == std::string::npos);
+
+    const auto status = [&](std::string_view fields) {
+      return test::request(s.internal_address(), "GET", "/debug/tree", {}, fields).status;
+    };
+    CHECK(test::eventually([&] { return status("") == 401; }));
+    CHECK(status("Authorization: Bearer s3cret\r\n") == 200);
+    CHECK(test::eventually([&] { return s.connection_count() == 0; }));
+    CHECK(upgrade() == 101);
+    REQUIRE(test::eventually([&] { return s.connection_count() == 0; }));
+    test::raw_client first{s.address()};
+    CHECK(test::eventually([&] {
+      first = test::raw_client{s.address()};  // until the sockets above are gone
+      first.send(test::raw_client::upgrade_request());
+      return first.receive_reply().status == 101;
+    }));
+    test::raw_client second{s.address()};
+    second.send(test::raw_client::upgrade_request());
+    CHECK(second.receive_reply().status == 503);
+
+    reload(s, in_force, read, lines);
+    CHECK(lines.count("config.reloaded", "changed= needs_restart=listen.threads") == 1);
+  }
+
+  TEST_CASE("a bad new configuration is told line by line, and all stays as it was") {
+    auto in_force = on_free_ports();
+    server s{in_force.server};
+    test::recording_log lines;
+    reload(
+        s, in_force,
+        [] {
+          return names{"f.toml:1: one", "f.toml:2: two"};
+        },
+        lines);
+    CHECK(lines.count("config.reload_failed") == 2);
+    CHECK(lines.count("config.reload_failed", "what=f.toml:2: two") == 1);
+
+    auto wanted = in_force;
+    wanted.server.limits.max_connections = 0;
+    reload(
+        s, in_force, [&] { return wanted; }, lines);
+    CHECK(lines.count("config.reload_failed", "limits.max_connections: 0 is out of range") == 1);
+    CHECK(lines.count("config.reloaded") == 0);
+    CHECK(in_force.server.limits.max_connections == limits{}.max_connections);
+    test::raw_client client{s.address()};
+    CHECK(client.upgrade().status == 101);
+  }
+
+  TEST_CASE("a server that was not started has nothing to reload") {
+    server s;
+    CHECK_THROWS_AS(s.reload({}), std::logic_error);
+  }
+}
+
+}  // namespace fairlead::service
