@@ -103,8 +103,7 @@ void basic_link<Socket>::on_accepted(const error_code& ec) {
   phase_ = phase::open;
   auto& loop = group()->home();
   watch_.begin(loop.now());
-  loop.schedule(*this,
-                watch_.at(group()->limits(), loop.now(), false, group()->random_number()).next);
+  loop.schedule(*this, watch_.at(group()->limits(), loop.now(), group()->random_number()).next);
   observer_->on_upgraded();
   if (!paused_) resume_reading();
 }
@@ -128,9 +127,7 @@ void basic_link<Socket>::refuse() {
 template <class Socket>
 void basic_link<Socket>::resume_reading() {
   paused_ = false;
-  if (phase_ != phase::open || reading_ || finishing_) return;
-  watch_.reading_again();
-  read();
+  if (phase_ == phase::open && !reading_ && !finishing_) read();
 }
 
 template <class Socket>
@@ -243,7 +240,7 @@ void basic_link<Socket>::look_after() {
   if (phase_ != phase::open) return;
   const auto& bounds = group()->limits();
   auto& loop = group()->home();
-  const auto [what, next] = watch_.at(bounds, loop.now(), reading_, group()->random_number());
+  const auto [what, next] = watch_.at(bounds, loop.now(), group()->random_number());
   loop.schedule(*this, next);
   if (what == action::read_on) return go_on();
   if (wire_.sealed()) return;  // the closing handshake has its own deadline
@@ -265,8 +262,8 @@ void basic_link<Socket>::look_after() {
   }
 }
 
-/// Whether an answer to a ping could be expected in time: not while more is on its way to the peer before it. Whether
-/// that gets there is what TCP finds out.
+/// Whether an answer to a ping could be expected in time, and be heard: not while more is on its way to the peer before
+/// it (whether that gets there is what TCP finds out), nor while the peer is not read.
 template <class Socket>
 bool basic_link<Socket>::can_ask() noexcept {
   return reading_ && wire_.empty() && socket().lowest_layer().unacknowledged() == 0;

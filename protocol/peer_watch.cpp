@@ -47,8 +47,7 @@ void peer_watch::answered(time_point now) noexcept {
   round_trip_us_ = static_cast<std::uint32_t>(std::clamp<std::int64_t>(took, 0, unknown - 1));
 }
 
-peer_watch::look peer_watch::at(const limits& l, time_point now, bool reading,
-                                std::uint32_t spread) noexcept {
+peer_watch::look peer_watch::at(const limits& l, time_point now, std::uint32_t spread) noexcept {
   if (talked_) quiet_since_ = now;
   talked_ = false;
   if (now - quiet_since_ >= l.idle_timeout) return {action::idle, time_point::max()};
@@ -60,9 +59,7 @@ peer_watch::look peer_watch::at(const limits& l, time_point now, bool reading,
     return {action::read_on, next_look(l, spread)};
   case state::pinged:
     if (now < since_ + l.pong_timeout) return {action::nothing, next_look(l, spread)};
-    if (reading) return {action::give_up, time_point::max()};
-    state_ = state::listening;
-    return {action::nothing, put_off(l, now)};
+    return {action::give_up, time_point::max()};
   case state::listening: break;
   }
   if (now - heard_ >= shortest(l.ping_interval)) return {action::ping, put_off(l, now)};

@@ -44,14 +44,10 @@ class peer_watch {
   [[nodiscard]] time_point look_again() const noexcept { return since_; }
   /// A message came in or went out.
   void talked() noexcept { talked_ = true; }
-  /// It is read again: its answer to a ping may have lain there all the time.
-  void reading_again() noexcept {
-    if (state_ == state::pinged) state_ = state::listening;
-  }
 
-  /// Its time has come. `reading`: whether the peer would be heard. `spread`, any number, varies the next interval.
-  [[nodiscard]] look at(const limits&, time_point now, bool reading, std::uint32_t spread) noexcept;
-  /// A ping was sent. Returns when to look again.
+  /// Its time has come. `spread`, any number, varies the next interval.
+  [[nodiscard]] look at(const limits&, time_point now, std::uint32_t spread) noexcept;
+  /// A ping was sent, and the peer is being read: it is heard as soon as it says anything. Returns when to look again.
   time_point pinged(const limits&, time_point now) noexcept;
   /// A ping is due, but cannot be sent or its answer not be waited for: others find out (TCP does, if bytes wait for the
   /// peer). Returns when to look again.

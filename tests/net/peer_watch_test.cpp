@@ -101,19 +101,6 @@ TEST_CASE("whoever is not read is not judged by its silence") {
   CHECK(l.line->reports.count("failed") == 0);
 }
 
-TEST_CASE("an answer that lay unread while reading was paused counts") {
-  hand_turned_link l;
-  l.loop->advance(26s);
-  CHECK(l.receive() == ping);
-  l.line->link->pause_reading();
-  l.peer_sends(test::text_frame("the read that was under way"));
-  l.peer_sends(pong);
-  l.loop->advance(1min);
-  l.line->link->resume_reading();
-  l.loop->advance(20s);
-  CHECK(l.line->reports.count("failed") == 0);
-}
-
 TEST_CASE("no ping while bytes wait for the peer: whether they arrive is for TCP to find out") {
   hand_turned_link l;
   const auto big = message::text(std::string(1'000'000, 'x'));
