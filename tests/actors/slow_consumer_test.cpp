@@ -110,6 +110,22 @@ TEST_CASE("disconnect: what it gets has no gap, whatever is sent in the same mom
   CHECK(outcomes(f.h, c, send_result::closing) == 2);
 }
 
+TEST_CASE(
+    "disconnect: nor does anything smaller, for which there is room, slip by before the actor "
+    "has heard of it") {
+  fixture f;
+  auto c = f.stalled();
+  answers<send_result> sent;
+  c.handle.send(message::text(std::string(80, 'x')), sent.next());
+  c.handle.send(message::text(std::string(40, 'y')), sent.next());  // over 100 bytes
+  c.handle.send(message::text("z"), sent.next());
+  CHECK(sent.list() == results{send_result::overflow, send_result::closing});
+  f.h.run();
+  c.link->kernel_takes(1000);
+  f.h.run();
+  CHECK(c.texts() == texts{std::string(80, 'x')});
+}
+
 TEST_CASE("disconnect: one that never reads again is aborted at the deadline; each send is told "
           "once") {
   fixture f;
