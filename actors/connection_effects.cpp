@@ -120,10 +120,14 @@ void connection_actor::carry_out(protocol::write& e) {
   const auto frames = e.what.frames;
   const auto bytes = e.what.size;
   if (const auto* const terms = e.what.terms()) expires(terms->expires);
-  if (link_->write(std::move(e.what))) {
+  if (const auto queued = link_->write(std::move(e.what)); queued > 0) {
     on_wire_.messages += frames;
-    on_wire_.bytes += bytes;
+    on_wire_.bytes += queued;
     to_flush_ = true;
+    if (queued < bytes) {  // compressed: the rest of its room is free
+      core_->settled(0, bytes - queued);
+      apply(protocol::written{0, bytes - queued});
+    }
     return;
   }
   // The second gate: the transport has answered the peer's Close, or it broke, and this actor has yet to hear of it.
@@ -293,6 +297,8 @@ protocol::connection_snapshot connection_actor::snapshot() {
   s.peer = core_->peer;
   s.user = core_->user;
   s.target = core_->target;
+  s.tls = link_->tls();
+  s.compresses = link_->compresses();
   s.mailbox = mailbox_size();
   s.queued_messages = core_->queued().messages();
   s.queued_bytes = core_->queued().bytes();

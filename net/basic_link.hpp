@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <boost/beast/http/empty_body.hpp>
@@ -14,6 +15,7 @@
 
 #include "net/asio.hpp"
 #include "net/collecting_stream.hpp"
+#include "net/deflate_socket.hpp"
 #include "net/inbound_message.hpp"
 #include "net/socket_group.hpp"
 #include "protocol/frame_meter.hpp"
@@ -41,37 +43,39 @@ class basic_link final : public protocol::link,
   void open(std::unique_ptr<protocol::link_observer>) override;
   void resume_reading() override;
   void pause_reading() override;
-  [[nodiscard]] bool write(protocol::chunk&& what) override {
-    watch_.talked();
-    return wire_.push(std::move(what));
-  }
+  [[nodiscard]] std::size_t write(protocol::chunk&&) override;
   [[nodiscard]] bool sealed() const noexcept override { return wire_.sealed(); }
   [[nodiscard]] bool broken() const noexcept override { return broken_; }
   void send_close(close_code, std::string_view reason) override;
   protocol::progress drop_oldest(const protocol::progress& least) override {
-    return wire_.drop_oldest(least);
+    return wire_.drop_oldest(least, begun());
   }
   protocol::progress drop_key(const protocol::send_terms& terms) override {
-    return wire_.drop_key(terms);
+    return wire_.drop_key(terms, begun());
   }
   protocol::progress drop_expired(protocol::time_point now, protocol::time_point& next) override {
-    return wire_.drop_expired(now, next);
+    return wire_.drop_expired(now, next, begun());
   }
   protocol::progress flush() override;
   void abort() override;
   [[nodiscard]] std::size_t queued_bytes() const noexcept override { return wire_.queued_bytes(); }
   [[nodiscard]] protocol::peer_view peer() const noexcept override;
+  [[nodiscard]] std::string_view tls() const noexcept override;
+  [[nodiscard]] bool compresses() const noexcept override { return compressing; }
 
  private:
   enum class phase : std::uint8_t { fresh, upgrading, open, broken, ended };
   using stream = boost::beast::websocket::stream<collecting_stream<Socket>, false>;
 
+  static constexpr bool compressing = std::is_same_v<Socket, deflate_socket>;
   // So many bytes of pongs may wait for a peer that reads nothing; then it is not read either.
   static constexpr std::size_t most_raw_bytes = 4096;
 
   [[nodiscard]] bool alive() const noexcept {
     return phase_ == phase::upgrading || phase_ == phase::open;
   }
+  /// Bytes of the wire that the socket has made a record of, and the kernel has not taken.
+  [[nodiscard]] std::size_t begun() const noexcept;
   [[nodiscard]] Socket& socket() noexcept { return stream_->next_layer().socket(); }
   /// Runs `body` as one turn of the loop, unless the link has ended. What it throws ends this link alone.
   template <class Body>
@@ -84,6 +88,7 @@ class basic_link final : public protocol::link,
   void on_read(const error_code&, std::size_t);
   void on_read_error(const error_code&);
   void deliver();
+  [[nodiscard]] bool inflate(message_kind&, std::string_view& payload);
 
   [[nodiscard]] error_code heard(std::string_view bytes) override;
   void take_raw(std::string_view bytes) override;

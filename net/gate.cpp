@@ -9,7 +9,7 @@
 #include "net/http_message.hpp"
 #include "net/http_session.hpp"
 #include "net/linger.hpp"
-#include "net/tcp_socket.hpp"
+#include "net/tls_socket.hpp"
 
 namespace fairlead::net {
 namespace {
@@ -74,18 +74,25 @@ void gate::admit(int descriptor, const asio::ip::tcp::endpoint& peer) {
   const auto& sockets = options_.sockets;
   const auto& limits = sockets->limits();
   const auto from = network_of(peer);
-  tcp_socket socket(sockets->home().sockets(), descriptor);
+  tcp_socket bare(sockets->home().sockets(), descriptor);
   const auto open = sockets->crowd().total();
   const bool room = open < limits.max_connections;
   const auto open_from_there = sockets->crowd().from(from);
-  if (room && open_from_there < limits.max_connections_per_address)
-    return serve_http(std::move(socket), peer, sockets, options_.service, options_.max_body);
+  if (room && open_from_there < limits.max_connections_per_address) {
+    auto tls = options_.tls ? options_.tls->start(bare.place()) : nullptr;
+    return serve_http({std::move(bare), std::move(tls)}, peer, sockets, options_.service,
+                      options_.max_body);
+  }
   sockets->count(room ? protocol::limit_hit::connections_per_address
                       : protocol::limit_hit::connections);
+  // With TLS it would take a handshake to say so, which is what there is no room for.
+  if (options_.tls) return;
   // Both bounds hold for what is told, too.
-  if (open < limits.max_connections + refusals_at_once &&
-      open_from_there < limits.max_connections_per_address + refusals_at_once)
-    respond_and_linger(std::move(socket), sockets, from, room ? full_from_there : full);
+  if (open >= limits.max_connections + refusals_at_once ||
+      open_from_there >= limits.max_connections_per_address + refusals_at_once)
+    return;
+  write_at_once(bare, room ? full_from_there : full);
+  linger(std::move(bare), sockets, from);
 }
 
 /// Out of descriptors or memory: what waits stays in the kernel's queue until some are free again.

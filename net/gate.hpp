@@ -7,6 +7,7 @@
 #include "net/asio.hpp"
 #include "net/http.hpp"
 #include "net/socket_group.hpp"
+#include "net/tls_context.hpp"
 
 namespace fairlead::net {
 
@@ -17,7 +18,8 @@ class gate : public std::enable_shared_from_this<gate> {
     std::shared_ptr<socket_group> sockets;
     std::shared_ptr<http_service> service;
     std::size_t max_body;
-    std::string address;  ///< for the log
+    std::string address;               ///< for the log
+    std::shared_ptr<tls_context> tls;  ///< null: none
   };
 
   gate(tcp_acceptor, options);

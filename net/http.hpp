@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <fairlead/compression.hpp>
 #include <fairlead/limits.hpp>
 #include <fairlead/log.hpp>
 #include <fairlead/server.hpp>
@@ -60,6 +61,8 @@ struct listener_options {
   std::size_t max_body = 1024 * 1024;  ///< of a request that is not an upgrade; past it 413
   std::shared_ptr<log> logger;         ///< null: silent
   std::shared_ptr<protocol::limit_hits> hits = {};  ///< null: counted for nobody
+  std::shared_ptr<class tls_context> tls = {};      ///< null: none
+  compression_options compression = {};
 };
 
 /// Accepts sockets on every loop that it is given (SO_REUSEPORT, one each) and speaks HTTP/1.1 on them.

@@ -2,8 +2,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,7 +30,7 @@ constexpr std::size_t body_read_size = 16 * 1024;
 
 class http_session final : public socket_owner, public std::enable_shared_from_this<http_session> {
  public:
-  http_session(tcp_socket socket, const asio::ip::tcp::endpoint& peer,
+  http_session(tls_socket socket, const asio::ip::tcp::endpoint& peer,
                std::shared_ptr<http_service> service, std::size_t max_body)
       : socket_(std::move(socket)),
         peer_(peer),
@@ -61,15 +61,22 @@ class http_session final : public socket_owner, public std::enable_shared_from_t
   void on_upgrade();
   void on_request();
   void refuse(http_response, std::string_view event = "http.refused");
+  void refuse_handshake(const error_code&);
+  void refuse_tls();
   void write(const http_response&, bool keep_alive);
   void on_written(const error_code&, bool keep_alive);
   void end() noexcept;
+  void end_and_linger();
+  [[nodiscard]] bool is_tls_record() const {
+    const auto bytes = buffer_.data();
+    return bytes.size() >= 2 && std::memcmp(bytes.data(), "\x16\x03", 2) == 0;
+  }
   [[nodiscard]] bool nothing_received() const {
     return buffer_.size() == 0 && !parser_->got_some();
   }
   [[nodiscard]] std::shared_ptr<protocol::link> make_link();
 
-  std::optional<tcp_socket> socket_;
+  std::optional<tls_socket> socket_;
   const asio::ip::tcp::endpoint peer_;
   const std::shared_ptr<http_service> service_;
   const std::size_t max_body_;
@@ -128,6 +135,8 @@ void http_session::set_deadline() {
 
 void http_session::on_deadline() {
   const auto self = shared_from_this();
+  if (phase_ == phase::head && socket_->in_handshake())
+    return refuse_handshake(asio::error::timed_out);
   if (phase_ == phase::response || (phase_ == phase::head && nothing_received())) return end();
   refuse(plain_response(408, "the request did not arrive in time"), "http.timeout");
 }
@@ -142,6 +151,7 @@ void http_session::read() {
 }
 
 void http_session::on_read(const error_code& ec, std::size_t n) {
+  if (ec.category() == tls_category()) return refuse_handshake(ec);
   if (ec) return end();  // without a whole request there is nobody to answer
   buffer_.commit(n);
   parse();
@@ -154,6 +164,7 @@ void http_session::parse() {
     if (failed || phase_ != phase::head || !parser_->is_header_done()) continue;
     return on_head();
   }
+  if (failed && phase_ == phase::head && is_tls_record()) return refuse_tls();
   if (failed && failed != http::error::need_more) return refuse(answer_to(failed));
   if (phase_ == phase::body && parser_->is_done()) return on_request();
   read();
@@ -172,11 +183,8 @@ void http_session::on_head() {
   set_deadline();
   parser_->eager(true);
   if (boost::beast::iequals(head[http::field::expect], "100-continue")) {
-    error_code
-        ignored;  // a client that does not get it sends the body all the same (RFC 7231 5.1.1)
-    constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-    const asio::const_buffer all(go_on.data(), go_on.size());
-    socket_->write_some(std::span(&all, 1), ignored);
+    // A client that does not get it sends the body all the same (RFC 7231 5.1.1).
+    write_at_once(*socket_, "HTTP/1.1 100 Continue\r\n\r\n");
   }
   parse();
 }
@@ -189,7 +197,8 @@ void http_session::on_upgrade() {
   const auto target = parse_request_target(head.target());
   if (!target) return refuse(plain_response(400, "the request target is no path"));
   const std::string peer = to_string(peer_);
-  upgrade_request request{head.target(), target->path, target->query, peer, {}};
+  const std::string certificate = socket_->peer_name();
+  upgrade_request request{head.target(), target->path, target->query, peer, certificate, {}};
   for (const auto& line : head) request.headers.emplace_back(line.name_string(), line.value());
 
   const auto self = shared_from_this();
@@ -207,12 +216,14 @@ void http_session::on_upgrade() {
 std::shared_ptr<protocol::link> http_session::make_link() {
   if (phase_ == phase::ended) return nullptr;
   const auto key = parser_->get()[http::field::sec_websocket_key];
+  const auto deflate =
+      group()->compression().enabled ? accept_deflate(parser_->get()) : std::nullopt;
   const auto rest = buffer_.data();
   const auto home = group();
-  tcp_socket socket = std::move(*socket_);
+  tls_socket socket = std::move(*socket_);
   end();
-  return make_tcp_link(std::move(socket), home, from(), key,
-                       {static_cast<const char*>(rest.data()), rest.size()});
+  return net::make_link(std::move(socket), home, from(), key,
+                        {static_cast<const char*>(rest.data()), rest.size()}, deflate);
 }
 
 void http_session::on_request() {
@@ -257,6 +268,27 @@ void http_session::refuse(http_response response, std::string_view event) {
   write(response, false);
 }
 
+/// OpenSSL has sent an alert where one was due.
+void http_session::refuse_handshake(const error_code& why) {
+  const auto peer = to_string(peer_);
+  const auto what = why.message();
+  group()->count(protocol::limit_hit::tls_failed);
+  group()->write_log(severity::debug, "tls.failed", {{"peer", peer}, {"what", what}});
+  if (is_plain_http(why))
+    write_at_once(socket_->lowest_layer(),
+                  encode(plain_response(400, "this port speaks TLS: use https:// or wss://"), {}));
+  end_and_linger();
+}
+
+/// A TLS client on a port without TLS: it waits for an answer that it understands.
+void http_session::refuse_tls() {
+  const auto peer = to_string(peer_);
+  group()->count(protocol::limit_hit::tls_failed);
+  group()->write_log(severity::debug, "http.tls_refused", {{"peer", peer}});
+  write_at_once(*socket_, {"\x15\x03\x03\x00\x02\x02\x28", 7});  // alert: handshake_failure
+  end_and_linger();
+}
+
 void http_session::write(const http_response& response, bool keep_alive) {
   encoding_.keep_alive = keep_alive;
   out_ = encode(response, encoding_);
@@ -271,10 +303,14 @@ void http_session::write(const http_response& response, bool keep_alive) {
 void http_session::on_written(const error_code& ec, bool keep_alive) {
   if (ec) return end();
   if (keep_alive) return next_request();
+  end_and_linger();
+}
+
+void http_session::end_and_linger() {
   const auto home = group();
-  tcp_socket socket = std::move(*socket_);
+  tcp_socket bare = socket_->release();
   end();
-  linger(std::move(socket), home, from());
+  linger(std::move(bare), home, from());
 }
 
 void http_session::wind_down() noexcept {
@@ -291,7 +327,7 @@ void http_session::end() noexcept {
 
 }  // namespace
 
-void serve_http(tcp_socket socket, const asio::ip::tcp::endpoint& peer,
+void serve_http(tls_socket socket, const asio::ip::tcp::endpoint& peer,
                 const std::shared_ptr<socket_group>& group, std::shared_ptr<http_service> service,
                 std::size_t max_body) {
   std::make_shared<http_session>(std::move(socket), peer, std::move(service), max_body)

@@ -4,7 +4,6 @@
 #include <array>
 #include <chrono>
 #include <optional>
-#include <span>
 
 #include <boost/asio/buffer.hpp>
 
@@ -57,14 +56,6 @@ class lingering final : public socket_owner, public std::enable_shared_from_this
 
 void linger(tcp_socket socket, const std::shared_ptr<socket_group>& group, client_network from) {
   std::make_shared<lingering>(std::move(socket))->start(group, from);
-}
-
-void respond_and_linger(tcp_socket socket, const std::shared_ptr<socket_group>& group,
-                        client_network from, std::string_view response) {
-  error_code ignored;
-  const asio::const_buffer all(response.data(), response.size());
-  socket.write_some(std::span(&all, 1), ignored);  // fits: the socket is new
-  linger(std::move(socket), group, from);
 }
 
 }  // namespace fairlead::net

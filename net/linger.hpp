@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "net/socket_group.hpp"
@@ -13,8 +14,12 @@ namespace fairlead::net {
 /// kernel answer unread bytes with a reset, which destroys what the peer has not read yet.
 void linger(tcp_socket, const std::shared_ptr<socket_group>&, client_network);
 
-/// Writes a whole HTTP response, as far as the kernel takes it, and lingers.
-void respond_and_linger(tcp_socket, const std::shared_ptr<socket_group>&, client_network,
-                        std::string_view response);
+/// Writes a whole HTTP response, or the like, as far as the kernel takes it; on a new socket that is all.
+template <class Socket>
+void write_at_once(Socket& socket, std::string_view response) noexcept {
+  error_code ignored;
+  const asio::const_buffer all(response.data(), response.size());
+  socket.write_some(std::span(&all, 1), ignored);
+}
 
 }  // namespace fairlead::net

@@ -17,6 +17,17 @@ namespace websocket = boost::beast::websocket;
 
 /// What lingers is the TCP socket, whatever lay on it.
 tcp_socket tcp_of(tcp_socket& socket) { return std::move(socket); }
+tcp_socket tcp_of(tls_socket& socket) { return socket.release(); }
+
+tcp_socket tcp_of(deflate_socket& socket) { return socket.below().release(); }
+
+std::string_view tls_of(const tcp_socket&) { return {}; }
+std::string_view tls_of(const tls_socket& socket) { return socket.version(); }
+std::string_view tls_of(const deflate_socket& socket) { return socket.below().version(); }
+
+std::size_t begun_in(const tcp_socket&) { return 0; }
+std::size_t begun_in(const tls_socket& socket) { return socket.begun(); }
+std::size_t begun_in(const deflate_socket& socket) { return socket.below().begun(); }
 
 /// The code in a server's Close frame, if these bytes are one and it has a code.
 std::optional<close_code> code_in_close(std::string_view frame) {
@@ -64,6 +75,16 @@ void basic_link<Socket>::turn(Body&& body) {
   }
 }
 
+template <class Socket>
+std::string_view basic_link<Socket>::tls() const noexcept {
+  return stream_ ? tls_of(stream_->next_layer().socket()) : std::string_view{};
+}
+
+template <class Socket>
+std::size_t basic_link<Socket>::begun() const noexcept {
+  return stream_ ? begun_in(stream_->next_layer().socket()) : 0;
+}
+
 // --- opening --------------------------------------------------------------------------------------------------------
 
 template <class Socket>
@@ -73,9 +94,21 @@ void basic_link<Socket>::open(std::unique_ptr<protocol::link_observer> observer)
   phase_ = phase::upgrading;
   // Never zero, so that Beast compares every length with it before it believes it: also one whose highest bit is set,
   // which Beast 1.81 does not refuse by itself (RFC 6455 5.2).
-  stream_->read_message_max(std::max<std::size_t>(1, group()->limits().max_message_size));
-  stream_->set_option(websocket::stream_base::decorator(
-      [](websocket::response_type& response) { response.set(http::field::server, "Fairlead"); }));
+  const auto most = std::max<std::size_t>(1, group()->limits().max_message_size);
+  if constexpr (compressing) {
+    // What does not shrink may be compressed all the same, and is a little larger then. Looked at again when inflated.
+    stream_->read_message_max(most + most / 1024 + 64);
+    socket().most_inflated = most;
+    stream_->set_option(websocket::stream_base::decorator(
+        [agreed = socket().agreed()](websocket::response_type& response) {
+          response.set(http::field::server, "Fairlead");
+          response.set(http::field::sec_websocket_extensions, agreed.response());
+        }));
+  } else {
+    stream_->read_message_max(most);
+    stream_->set_option(websocket::stream_base::decorator(
+        [](websocket::response_type& response) { response.set(http::field::server, "Fairlead"); }));
+  }
   stream_->async_accept(handshake_request(),
                         [self = this->shared_from_this()](const error_code& ec) {
                           self->turn([&] { self->on_accepted(ec); });
@@ -112,11 +145,11 @@ void basic_link<Socket>::on_accepted(const error_code& ec) {
 template <class Socket>
 void basic_link<Socket>::refuse() {
   const auto home = group();
-  tcp_socket bare = tcp_of(socket());
-  end();
   try {
-    respond_and_linger(std::move(bare), home, from(),
-                       encode(plain_response(503, "shutting down"), {}));
+    write_at_once(socket(), encode(plain_response(503, "shutting down"), {}));
+    tcp_socket bare = tcp_of(socket());
+    end();
+    linger(std::move(bare), home, from());
   } catch (const std::exception&) {
     // Out of memory, in a destructor: the socket is closed.
   }
@@ -163,10 +196,34 @@ void basic_link<Socket>::on_read(const error_code& ec, std::size_t n) {
 template <class Socket>
 void basic_link<Socket>::deliver() {
   watch_.talked();
-  auto what = message::make(stream_->got_text() ? message_kind::text : message_kind::binary,
-                            inbound_.view());
+  auto kind = stream_->got_text() ? message_kind::text : message_kind::binary;
+  auto payload = inbound_.view();
+  if constexpr (compressing)
+    if (!inflate(kind, payload)) return;
+  auto what = message::make(kind, payload);
   inbound_.clear();
   observer_->on_message(std::move(what));
+}
+
+/// What Beast took for a binary message may be any, compressed. False: it was a violation.
+template <class Socket>
+bool basic_link<Socket>::inflate(message_kind& kind, std::string_view& payload) {
+  const auto most = socket().most_inflated;
+  const auto mark = socket().marks().take();
+  if (mark.compressed) {
+    auto& workshop = group()->workshop();
+    const auto result = workshop.inflate(payload, most);
+    if (result == deflate_workshop::inflating::bad)
+      return violate(close_code::invalid_payload, "a compressed message that cannot be inflated"),
+             false;
+    kind = mark.text ? message_kind::text : message_kind::binary;
+    payload = workshop.inflated();
+  }
+  if (payload.size() > most)
+    return violate(close_code::message_too_big, "the message, inflated, is too large"), false;
+  if (mark.compressed && mark.text && !protocol::valid_utf8(payload))
+    return violate(close_code::invalid_payload, "text that is not valid UTF-8"), false;
+  return true;
 }
 
 /// Beast has answered with a Close frame, through the wire, wherever one was due.
@@ -283,6 +340,15 @@ protocol::peer_view basic_link<Socket>::peer() const noexcept {
 }
 
 // --- writing --------------------------------------------------------------------------------------------------------
+
+template <class Socket>
+std::size_t basic_link<Socket>::write(protocol::chunk&& what) {
+  if constexpr (compressing)
+    if (!wire_.sealed()) group()->workshop().compress(what, socket().agreed().window_bits);
+  watch_.talked();
+  const std::size_t size = what.size;
+  return wire_.push(std::move(what)) ? size : 0;
+}
 
 template <class Socket>
 void basic_link<Socket>::send_close(close_code code, std::string_view reason) {
@@ -452,12 +518,22 @@ void basic_link<Socket>::end() noexcept {
   leave();
 }
 
-std::shared_ptr<protocol::link> make_tcp_link(tcp_socket socket,
-                                              const std::shared_ptr<socket_group>& group,
-                                              client_network from, std::string_view key,
-                                              std::string_view already_read) {
-  return std::make_shared<basic_link<tcp_socket>>(std::move(socket), group, from, key,
-                                                  already_read);
+std::shared_ptr<protocol::link> make_link(tls_socket socket,
+                                          const std::shared_ptr<socket_group>& group,
+                                          client_network from, std::string_view key,
+                                          std::string_view already_read,
+                                          const std::optional<deflate_agreement>& deflate) {
+  if (deflate) {
+    deflate_socket compressing(std::move(socket), *deflate);
+    std::string read(already_read);
+    compressing.marks().scan(read.data(), read.size());
+    return std::make_shared<basic_link<deflate_socket>>(std::move(compressing), group, from, key,
+                                                        read);
+  }
+  if (socket.encrypted())
+    return std::make_shared<basic_link<tls_socket>>(std::move(socket), group, from, key,
+                                                    already_read);
+  return std::make_shared<basic_link<tcp_socket>>(socket.release(), group, from, key, already_read);
 }
 
 }  // namespace fairlead::net

@@ -46,6 +46,11 @@ void watched::wait_writable() {
           EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
+void watched::read_when_writable() {
+  readable_ = true;  // so that whatever happens next lets the reader try
+  wait_writable();
+}
+
 void watched::on_events(std::uint32_t events) {
   if ((events & finished) != 0) ending_ = true;
   if ((events & (EPOLLIN | finished)) != 0) readable_ = true;

@@ -85,6 +85,10 @@ class watched {
   void abort_all();
   /// A read met would_block, or brought less than it asked for, after which the kernel has no more.
   void was_drained(bool would_block) noexcept { readable_ = !would_block && ending_; }
+  /// What lies on the socket has more to read, though the kernel may have none.
+  void expect_more() noexcept { readable_ = true; }
+  /// What lies on the socket has to write before it can read on.
+  void read_when_writable();
 
  private:
   friend class poller;

@@ -13,6 +13,7 @@
 #include <fairlead/log.hpp>
 
 #include "net/crowd.hpp"
+#include "net/deflate.hpp"
 #include "net/loop.hpp"
 #include "protocol/limit_hit.hpp"
 #include "protocol/live_limits.hpp"
@@ -56,12 +57,14 @@ class socket_group {
  public:
   socket_group(std::shared_ptr<loop> on, std::shared_ptr<const protocol::live_limits> bounds,
                std::shared_ptr<protocol::limit_hits> hits, std::shared_ptr<log> sink,
-               std::shared_ptr<net::crowd> all)
+               std::shared_ptr<net::crowd> all, const compression_options& compression = {})
       : loop_(std::move(on)),
         limits_(std::move(bounds)),
         hits_(std::move(hits)),
         logger_(std::move(sink)),
-        crowd_(std::move(all)) {}
+        crowd_(std::move(all)),
+        compression_(compression),
+        workshop_(compression) {}
 
   [[nodiscard]] net::loop& home() const noexcept { return *loop_; }
   [[nodiscard]] const std::shared_ptr<net::loop>& loop_handle() const noexcept { return loop_; }
@@ -71,6 +74,9 @@ class socket_group {
   /// The whole listener's sockets, all loops together.
   [[nodiscard]] net::crowd& crowd() const noexcept { return *crowd_; }
   void write_log(severity, std::string_view event, std::initializer_list<log_field>) const noexcept;
+
+  [[nodiscard]] const compression_options& compression() const noexcept { return compression_; }
+  [[nodiscard]] deflate_workshop& workshop() noexcept { return workshop_; }
 
   /// No further requests are served.
   [[nodiscard]] bool winding_down() const noexcept { return winding_down_; }
@@ -96,6 +102,8 @@ class socket_group {
   const std::shared_ptr<protocol::limit_hits> hits_;
   const std::shared_ptr<log> logger_;
   const std::shared_ptr<net::crowd> crowd_;
+  const compression_options compression_;
+  deflate_workshop workshop_;
   socket_owner* first_ = nullptr;
   bool winding_down_ = false;
   std::minstd_rand random_{std::random_device{}()};

@@ -43,26 +43,13 @@ class tcp_socket {
   /// Fills the first of the buffers that has room: one recv for each event.
   template <class Buffers, class Handler>
   auto async_read_some(const Buffers& buffers, Handler&& handler) {
-    return asio::async_initiate<Handler, void(error_code, std::size_t)>(
-        [this](auto&& done, asio::mutable_buffer into) {
-          using op = read_op<std::decay_t<decltype(done)>>;
-          watched_->reader.emplace<op>(*watched_, into, std::forward<decltype(done)>(done));
-          watched_->wait_readable();
-        },
-        handler, first_of<asio::mutable_buffer>(buffers));
+    return start_read(*watched_, buffers, std::forward<Handler>(handler));
   }
 
   /// Writes of the first of the buffers that has anything.
   template <class Buffers, class Handler>
   auto async_write_some(const Buffers& buffers, Handler&& handler) {
-    return asio::async_initiate<Handler, void(error_code, std::size_t)>(
-        [this](auto&& done, asio::const_buffer from) {
-          using op = write_op<std::decay_t<decltype(done)>>;
-          auto& started =
-              watched_->writer.emplace<op>(*watched_, from, std::forward<decltype(done)>(done));
-          if (!started.run_later()) watched_->wait_writable();
-        },
-        handler, first_of<asio::const_buffer>(buffers));
+    return start_write(*watched_, buffers, std::forward<Handler>(handler));
   }
 
   /// `void(error_code)`: when `read_some` is worth trying. After it met would_block, or at the start.
@@ -99,16 +86,10 @@ class tcp_socket {
   void cancel() { watched_->abort_all(); }
   void close() noexcept;
 
- private:
-  template <class Buffer, class Buffers>
-  [[nodiscard]] static Buffer first_of(const Buffers& buffers) {
-    const auto end = asio::buffer_sequence_end(buffers);
-    for (auto i = asio::buffer_sequence_begin(buffers); i != end; ++i) {
-      if (const Buffer one(*i); one.size() > 0) return one;
-    }
-    return {};
-  }
+  /// For what is put on top of this socket. It stays where it is.
+  [[nodiscard]] watched& place() noexcept { return *watched_; }
 
+ private:
   std::unique_ptr<watched> watched_;
   executor_type executor_;
 };

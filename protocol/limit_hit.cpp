@@ -19,6 +19,7 @@ std::string_view to_string(limit_hit what) noexcept {
   case limit_hit::unhandled_paused: return "unhandled_paused";
   case limit_hit::idle: return "idle";
   case limit_hit::pong_timeout: return "pong_timeout";
+  case limit_hit::tls_failed: return "tls_failed";
   case limit_hit::header_limits: return "header_limits";
   case limit_hit::handshake_timeout: return "handshake_timeout";
   case limit_hit::admission_timeout: return "admission_timeout";

@@ -29,6 +29,7 @@ enum class limit_hit : std::uint8_t {
   idle,                 ///< connections without traffic that were closed
   pong_timeout,         ///< connections that did not answer a ping
   // who comes in
+  tls_failed,               ///< TLS handshakes that failed, and TLS clients on a port without
   header_limits,            ///< requests refused for the size or number of their header fields
   handshake_timeout,        ///< requests that did not arrive in time
   admission_timeout,        ///< upgrades that nobody decided on in time

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include <fairlead/close.hpp>
@@ -56,9 +57,10 @@ class link {
   virtual void resume_reading() = 0;
   /// Stops after the message being read: back-pressure by not reading.
   virtual void pause_reading() = 0;
-  /// Queues whole frames; nothing is sent before `flush`. False if the wire is sealed: the chunk was not moved
-  /// from and its receipt not settled. A queued chunk's receipt settles `written`, or `failed` if the link ends first.
-  [[nodiscard]] virtual bool write(chunk&&) = 0;
+  /// Queues whole frames; nothing is sent before `flush`. Returns how many bytes were queued: fewer than there are in the
+  /// chunk if they were compressed, none if the wire is sealed: then the chunk was not moved from and its receipt not
+  /// settled. A queued chunk's receipt settles `written`, or `failed` if the link ends first.
+  [[nodiscard]] virtual std::size_t write(chunk&&) = 0;
   /// Queues a Close frame behind what is queued and seals the wire. Does nothing if it is sealed already.
   virtual void send_close(close_code, std::string_view reason) = 0;
   /// Writes what is queued in one gathered call, without blocking, and returns what was written by it. What the kernel
@@ -75,6 +77,10 @@ class link {
   /// Whether nothing more can be queued: a Close frame, ours or the transport's answer to the peer's, was; or it broke.
   [[nodiscard]] virtual bool sealed() const noexcept = 0;
   [[nodiscard]] virtual peer_view peer() const noexcept = 0;
+  /// "TLSv1.3", in static storage; empty without TLS.
+  [[nodiscard]] virtual std::string_view tls() const noexcept { return {}; }
+  /// Whether messages are compressed where that makes them smaller (RFC 7692).
+  [[nodiscard]] virtual bool compresses() const noexcept { return false; }
   /// Whether `write` refuses because the socket broke, of which on_failed tells, and not because of a Close frame.
   [[nodiscard]] virtual bool broken() const noexcept = 0;
 };

@@ -111,13 +111,21 @@ progress wire::consume(std::size_t n) {
   return made;
 }
 
+/// How many chunks have a byte that the kernel or the transport has begun with.
+std::size_t wire::chunks_begun(std::size_t begun) const noexcept {
+  std::size_t count = 0;
+  for (std::size_t left = sent_ + begun; left > 0 && count < queue_.size(); ++count)
+    left -= std::min<std::size_t>(left, queue_[count].size);
+  return count;
+}
+
 template <class Judge>
-progress wire::drop(Judge&& judge, send_result why) {
+progress wire::drop(std::size_t begun, Judge&& judge, send_result why) {
   progress gone;
   settlements dropped;
   using verdict = chunk_queue::verdict;
   queue_.take_if(
-      sent_ > 0 ? 1 : 0,
+      chunks_begun(begun),
       [&](const chunk& c) { return c.frames == 0 ? verdict::keep : judge(c, std::as_const(gone)); },
       [&](chunk c) {
         gone.messages += c.frames;
@@ -129,8 +137,9 @@ progress wire::drop(Judge&& judge, send_result why) {
   return gone;
 }
 
-progress wire::drop_oldest(const progress& least) {
+progress wire::drop_oldest(const progress& least, std::size_t begun) {
   return drop(
+      begun,
       [&](const chunk&, const progress& gone) {
         const bool enough = gone.messages >= least.messages && gone.bytes >= least.bytes;
         return enough ? chunk_queue::verdict::stop : chunk_queue::verdict::take;
@@ -138,8 +147,9 @@ progress wire::drop_oldest(const progress& least) {
       send_result::overflow);
 }
 
-progress wire::drop_key(const send_terms& terms) {
+progress wire::drop_key(const send_terms& terms, std::size_t begun) {
   return drop(
+      begun,
       [&](const chunk& c, const progress&) {
         const bool same = c.tag == terms.tag && c.asked->terms()->key == terms.key;
         return same ? chunk_queue::verdict::take : chunk_queue::verdict::keep;
@@ -147,9 +157,10 @@ progress wire::drop_key(const send_terms& terms) {
       send_result::overflow);
 }
 
-progress wire::drop_expired(time_point now, time_point& next) {
+progress wire::drop_expired(time_point now, time_point& next, std::size_t begun) {
   next = time_point::max();
   return drop(
+      begun,
       [&](const chunk& c, const progress&) {
         const auto expires = c.tag == 0 ? time_point::max() : c.asked->terms()->expires;
         if (expires <= now) return chunk_queue::verdict::take;

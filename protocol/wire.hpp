@@ -55,15 +55,16 @@ class wire {
   void abandon(send_result why = send_result::failed);
 
   // What is queued and not begun may be taken back, also from a sealed wire: data only, a run of frames as a whole, and
-  // never what the kernel has a part of. Each settles receipts and returns what has gone.
+  // never what the kernel has a part of, or what lies in the `begun` bytes behind that: a transport has made a record of
+  // them. Each settles receipts and returns what has gone.
 
   /// The oldest, until messages and bytes of `least` have both gone or nothing more can go: `overflow`.
-  progress drop_oldest(const progress& least);
+  progress drop_oldest(const progress& least, std::size_t begun = 0);
   /// What has the key of these terms: `overflow`. Looks through the whole queue.
-  progress drop_key(const send_terms&);
+  progress drop_key(const send_terms&, std::size_t begun = 0);
   /// What has expired by `now`: `expired`. Looks through the whole queue; `next` becomes the moment at which the first
   /// of the others will expire, or time_point::max().
-  progress drop_expired(time_point now, time_point& next);
+  progress drop_expired(time_point now, time_point& next, std::size_t begun = 0);
 
  private:
   enum class phase : std::uint8_t {
@@ -75,8 +76,9 @@ class wire {
   };
 
   void enqueue_copy(std::string_view bytes);
+  [[nodiscard]] std::size_t chunks_begun(std::size_t begun) const noexcept;
   template <class Judge>
-  progress drop(Judge&&, send_result why);
+  progress drop(std::size_t begun, Judge&&, send_result why);
 
   chunk_queue queue_;  // a chunk of no frames is raw bytes
   std::size_t queued_bytes_ = 0;

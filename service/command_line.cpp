@@ -65,6 +65,11 @@ std::vector<flag> serve_flags() {
        "when a client's queue is full: disconnect (3008), drop_newest, drop_oldest, keep_latest "
        "[disconnect]",
        &set_slow_consumers},
+      {"--tls-cert", "FILE", "wss:// instead of ws://: the certificate and its chain, PEM",
+       &set_tls_certificate},
+      {"--tls-key", "FILE", "its private key, PEM, without a passphrase", &set_tls_key},
+      {"--compression", "MODE", "on: permessage-deflate for clients that offer it; off [off]",
+       &set_compression},
       {"--drain-timeout", "TIME",
        "from SIGTERM to the end, who is left then is cut: 500ms, 10s, 2m [10s]",
        &set_drain_timeout},
@@ -133,6 +138,8 @@ int run_check(const std::string& file, std::ostream& out, std::ostream& err) {
 /// The option of the command line that sets the server option of this name.
 std::string flag_name(std::string_view option) {
   if (option == "internal_token") return "--internal-token";
+  if (option == "tls.certificate") return "--tls-cert";
+  if (option == "tls.key") return "--tls-key";
   auto name = fmt::format("--{}", option);
   std::replace(name.begin(), name.end(), '.', '-');
   return name;

@@ -163,6 +163,39 @@ void add_internal(std::vector<config_key>& keys) {
       [](const settings&) { return std::string{}; }));
 }
 
+void add_compression(std::vector<config_key>& keys) {
+  keys.push_back(text_key(
+      "compression", "mode", "on: permessage-deflate for clients that offer it; off",
+      &set_compression,
+      [](const settings& s) { return std::string{s.server.compression.enabled ? "on" : "off"}; }));
+  keys.push_back({"compression", "level", "1 (fast) to 9 (small)",
+                  [](settings& s, const toml::node& n) {
+                    return read_number(s.server.compression.level, n, 1, most_compression);
+                  },
+                  [](const settings& s) { return show_value(s.server.compression.level); }});
+  keys.push_back({"compression", "min_size", "bytes: shorter messages are sent as they are",
+                  [](settings& s, const toml::node& n) {
+                    return read_number(s.server.compression.min_size, n, 0,
+                                       std::uint64_t{1} << 32U);
+                  },
+                  [](const settings& s) { return show_value(s.server.compression.min_size); }});
+}
+
+void add_tls(std::vector<config_key>& keys) {
+  keys.push_back(
+      text_key("tls", "certificate",
+               "PEM file: the certificate, then those between it and its root; empty: no TLS",
+               &set_tls_certificate, [](const settings& s) { return s.server.tls.certificate; }));
+  keys.push_back(text_key("tls", "key", "PEM file: its private key, without a passphrase",
+                          &set_tls_key, [](const settings& s) { return s.server.tls.key; }));
+  keys.push_back(text_key(
+      "tls", "client_ca", "PEM file: if set, clients must have a certificate of one of these",
+      &set_tls_client_ca, [](const settings& s) { return s.server.tls.client_ca; }));
+  keys.push_back(
+      text_key("tls", "min_version", "1.2 or 1.3", &set_tls_min_version,
+               [](const settings& s) { return std::string{to_string(s.server.tls.min_version)}; }));
+}
+
 void add_log_and_drain(std::vector<config_key>& keys) {
   keys.push_back(text_key("log", "level", "debug, info, warning or error", &set_log_level,
                           [](const settings& s) { return std::string{to_string(s.log_level)}; }));
@@ -192,6 +225,8 @@ std::vector<config_key> all_keys() {
   std::vector<config_key> keys;
   add_listen(keys);
   add_internal(keys);
+  add_tls(keys);
+  add_compression(keys);
   limits defaults;
   for_each_limit(defaults, [&](std::string_view name, auto&, auto, auto, std::string_view about) {
     keys.push_back(limit_key(name, about));

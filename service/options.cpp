@@ -31,6 +31,23 @@ void check_addresses(const server_options& o, problems& found) {
   }
 }
 
+void check_tls(const tls_options& tls, problems& found) {
+  if (tls.certificate.empty() != tls.key.empty())
+    found.push_back({tls.key.empty() ? "tls.key" : "tls.certificate",
+                     "TLS needs a certificate and its key; give both files, or neither"});
+  else if (tls.certificate.empty() && !tls.client_ca.empty())
+    found.push_back({"tls.client_ca",
+                     "asks clients for certificates, which takes TLS; give tls.certificate and "
+                     "tls.key as well"});
+}
+
+void check_compression(const compression_options& c, problems& found) {
+  if (c.level < 1 || c.level > most_compression)
+    found.push_back(
+        {"compression.level", fmt::format("{} is out of range; give 1 (fast) to {} (small)",
+                                          c.level, most_compression)});
+}
+
 void check_limits(const limits& l, problems& found) {
   for_each_limit(
       l, [&](std::string_view name, const auto& value, auto least, auto most, std::string_view) {
@@ -123,6 +140,8 @@ problems check(const server_options& o) {
                                                   o.actor_threads, most_threads)});
   }
   check_limits(o.limits, found);
+  check_tls(o.tls, found);
+  check_compression(o.compression, found);
   if (o.user_linger < std::chrono::milliseconds{0}) {
     found.push_back(
         {"user_linger", fmt::format("{} ms is negative; give 0 or more", o.user_linger.count())});

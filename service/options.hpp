@@ -80,6 +80,9 @@ void for_each_limit(Limits& l, Visitor&& visit) {
 /// How many event loops a server may have.
 inline constexpr unsigned most_threads = 1024;
 
+/// zlib's highest level.
+inline constexpr int most_compression = 9;
+
 /// What of one option cannot be used; empty if nothing.
 [[nodiscard]] std::string_view path_problem(std::string_view path) noexcept;
 [[nodiscard]] std::string_view token_problem(std::string_view token) noexcept;

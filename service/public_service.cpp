@@ -10,9 +10,8 @@ namespace fairlead::service {
 namespace {
 
 net::http_response upgrade_required(std::string_view path) {
-  auto answer = error_answer(
-      426,
-      fmt::format("{} speaks WebSocket; connect with a WebSocket client (ws://...{})", path, path));
+  auto answer =
+      error_answer(426, fmt::format("{} speaks WebSocket; connect with a WebSocket client", path));
   answer.headers.emplace_back("Upgrade", "websocket");  // RFC 9110 15.5.22
   answer.headers.emplace_back("Connection", "Upgrade");
   return answer;

@@ -46,6 +46,7 @@ void reload(server& s, settings& in_force, const read_again& read, log& out) {
   const auto& wanted = std::get<settings>(again);
   const auto found = between(in_force, wanted);
   try {
+    if (!in_force.server.tls.certificate.empty()) s.reload_tls();  // the files it began with
     s.reload(wanted.server);
   } catch (const std::exception& e) {
     return refuse(out, e.what());

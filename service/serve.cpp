@@ -35,8 +35,9 @@ void raise_descriptor_limit(log& out) {
 
 void print_addresses(const server& s, const settings& values, std::ostream& out) {
   fmt::print(out, "fairlead {}\n", version());
-  fmt::print(out, "  WebSocket  ws://{}{}\n", s.address(), values.server.path);
-  fmt::print(out, "  health     http://{}/health\n", s.address());
+  const char* const s_if_tls = values.server.tls.certificate.empty() ? "" : "s";
+  fmt::print(out, "  WebSocket  ws{}://{}{}\n", s_if_tls, s.address(), values.server.path);
+  fmt::print(out, "  health     http{}://{}/health\n", s_if_tls, s.address());
   if (const auto internal = s.internal_address(); !internal.empty()) {
     fmt::print(out, "  debug      http://{}/debug/tree\n", internal);
     fmt::print(out, "  API        http://{}/\n", internal);

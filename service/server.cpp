@@ -50,6 +50,11 @@ void server::start(server_options options) {
   }
 }
 
+void server::reload_tls() {
+  if (!impl_) throw std::logic_error{"fairlead::server::reload_tls: the server does not serve"};
+  impl_->reload_tls();
+}
+
 std::string server::address() const { return impl_ ? impl_->address() : std::string{}; }
 std::string server::internal_address() const {
   return impl_ ? impl_->internal_address() : std::string{};

@@ -32,6 +32,8 @@ server::impl::impl(server_options options)
 
 void server::impl::serve() {
   try {
+    if (!options_.tls.certificate.empty())
+      tls_ = std::make_shared<net::tls_context>(options_.tls, options_.logger);
     start_loops();
     start_backbone();
     start_listeners();
@@ -93,7 +95,9 @@ void server::impl::start_listeners() {
   public_listener_ = net::listener::start({.address = options_.listen,
                                            .limits = options_.limits,
                                            .logger = options_.logger,
-                                           .hits = hits_},
+                                           .hits = hits_,
+                                           .tls = tls_,
+                                           .compression = options_.compression},
                                           loops_, clients);
   {
     const std::lock_guard lock{mutex_};
@@ -119,6 +123,11 @@ void server::impl::start_listeners() {
   internal_api_ = api;
   const std::lock_guard lock{mutex_};
   internal_address_ = internal_listener_->address();
+}
+
+void server::impl::reload_tls() {
+  if (!tls_) throw std::logic_error{"fairlead::server::reload_tls: the server has no TLS"};
+  tls_->reload();
 }
 
 std::string server::impl::address() const {

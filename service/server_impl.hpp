@@ -12,6 +12,7 @@
 #include "actors/backbone.hpp"
 #include "net/http.hpp"
 #include "net/loop.hpp"
+#include "net/tls_context.hpp"
 #include "service/internal_api.hpp"
 #include "service/public_service.hpp"
 #include "service/server_status.hpp"
@@ -37,6 +38,7 @@ class server::impl {
   std::future<shutdown_summary> drain(drain_options);
   [[nodiscard]] drain_progress drain_state() const;
   void reload(const server_options&);
+  void reload_tls();
   shutdown_summary shutdown(std::chrono::milliseconds deadline, close_code, std::string reason);
 
  private:
@@ -57,6 +59,7 @@ class server::impl {
   std::shared_ptr<net::loop>
       side_;  // the internal listener and collectors: answers when a loop is stuck
   std::unique_ptr<actors::backbone> backbone_;
+  std::shared_ptr<net::tls_context> tls_;  // null: none
   std::unique_ptr<net::listener> public_listener_, internal_listener_;
   std::weak_ptr<service::public_service> public_service_;  // the listener's
   std::weak_ptr<service::internal_api> internal_api_;      // the listener's

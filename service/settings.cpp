@@ -21,6 +21,8 @@ constexpr std::array<std::string_view, 2> format_names{"human", "json"};
 const std::array<std::string_view, 4> slow_policy_names{
     to_string(slow_policy::disconnect), to_string(slow_policy::drop_newest),
     to_string(slow_policy::drop_oldest), to_string(slow_policy::keep_latest)};
+constexpr std::array<std::string_view, 2> switch_names{"off", "on"};
+constexpr std::array<std::string_view, 2> tls_names{"1.2", "1.3"};
 constexpr std::array<std::string_view, 4> level_names{"debug", "info", "warning", "error"};
 
 /// Sets `out` to the enumerator that is named, by its place in `names`.
@@ -62,6 +64,9 @@ std::string_view to_string(plain_mode mode) noexcept {
 }
 std::string_view to_string(log_format format) noexcept {
   return format_names[static_cast<std::size_t>(format)];
+}
+std::string_view to_string(tls_version version) noexcept {
+  return tls_names[static_cast<std::size_t>(version)];
 }
 
 std::string set_listen(settings& s, std::string_view text) {
@@ -126,6 +131,27 @@ std::string set_user_header(settings& s, std::string_view text) {
 
 std::string set_slow_consumers(settings& s, std::string_view text) {
   return choose_one(s.server.limits.slow_consumers, text, slow_policy_names);
+}
+
+// The files are read when the server starts: they may not be there yet where a configuration is checked.
+std::string set_tls_certificate(settings& s, std::string_view file) {
+  s.server.tls.certificate = file;
+  return {};
+}
+std::string set_tls_key(settings& s, std::string_view file) {
+  s.server.tls.key = file;
+  return {};
+}
+std::string set_tls_client_ca(settings& s, std::string_view file) {
+  s.server.tls.client_ca = file;
+  return {};
+}
+std::string set_tls_min_version(settings& s, std::string_view text) {
+  return choose_one(s.server.tls.min_version, text, tls_names);
+}
+
+std::string set_compression(settings& s, std::string_view text) {
+  return choose_one(s.server.compression.enabled, text, switch_names);
 }
 
 std::string set_log_level(settings& s, std::string_view text) {

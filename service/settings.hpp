@@ -27,6 +27,7 @@ struct settings {
 
 [[nodiscard]] std::string_view to_string(plain_mode) noexcept;
 [[nodiscard]] std::string_view to_string(log_format) noexcept;
+[[nodiscard]] std::string_view to_string(tls_version) noexcept;
 
 // Each sets one thing from text and returns what was wrong with it and what would be right; empty if nothing was.
 [[nodiscard]] std::string set_listen(settings&, std::string_view);
@@ -40,6 +41,11 @@ set_token_file(settings&, const std::string& path);  ///< the file's first line;
 [[nodiscard]] std::string set_plain(settings&, std::string_view);
 [[nodiscard]] std::string set_user_header(settings&, std::string_view);
 [[nodiscard]] std::string set_slow_consumers(settings&, std::string_view);
+[[nodiscard]] std::string set_tls_certificate(settings&, std::string_view file);
+[[nodiscard]] std::string set_tls_key(settings&, std::string_view file);
+[[nodiscard]] std::string set_tls_client_ca(settings&, std::string_view file);
+[[nodiscard]] std::string set_tls_min_version(settings&, std::string_view);
+[[nodiscard]] std::string set_compression(settings&, std::string_view);  ///< `on` or `off`
 [[nodiscard]] std::string set_log_level(settings&, std::string_view);
 [[nodiscard]] std::string set_log_format(settings&, std::string_view);
 [[nodiscard]] std::string set_drain_timeout(settings&, std::string_view);

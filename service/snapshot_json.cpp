@@ -95,6 +95,8 @@ json::object head(const connection_snapshot& c, wall_time now) {
   out["user"] = text_or_null(c.user);
   out["peer"] = json_text(c.peer);
   out["target"] = json_text(c.target);
+  out["tls"] = text_or_null(c.tls);
+  out["compresses"] = c.compresses;
   out["began"] = time(c.began);
   out["age_ms"] = std::max<std::int64_t>(0, ms_between(c.began, now));
   out["mailbox"] = c.mailbox;

@@ -13,11 +13,13 @@
 #include <vector>
 
 #include <fairlead/behavior.hpp>
+#include <fairlead/compression.hpp>
 #include <fairlead/connection.hpp>
 #include <fairlead/drain.hpp>
 #include <fairlead/limits.hpp>
 #include <fairlead/log.hpp>
 #include <fairlead/snapshot.hpp>
+#include <fairlead/tls.hpp>
 
 namespace fairlead {
 
@@ -27,6 +29,8 @@ struct upgrade_request {
   std::string_view path;    ///< percent-encoded
   std::string_view query;   ///< without the `?`
   std::string_view peer;    ///< `address:port`
+  /// With mutual TLS: the subject of the certificate that the client has shown ("CN=ann,O=Example", RFC 2253).
+  std::string_view certificate;
   std::vector<std::pair<std::string_view, std::string_view>> headers;
   /// The first header field of that name (compared without case), or an empty view.
   [[nodiscard]] std::string_view header(std::string_view name) const noexcept;
@@ -64,6 +68,10 @@ struct server_options {
   /// CAF scheduler threads, for actors of the embedder's (fairlead/caf/).
   unsigned actor_threads = 1;
   fairlead::limits limits = {};
+  /// `wss://` instead of `ws://` on `listen`; the internal listener stays without.
+  tls_options tls = {};
+  /// Of messages, for clients that offer it.
+  compression_options compression = {};
   /// Null: silent.
   std::shared_ptr<log> logger = {};
   /// How long a per-user behaviour outlives its last connection.
@@ -98,10 +106,15 @@ class server {
   server(server&&) noexcept;
   server& operator=(server&&) noexcept;
 
-  /// Checks the options (std::invalid_argument names each that is wrong and what would be right), binds the listeners
-  /// (std::system_error with the address) and serves. If it throws, nothing is left running and it may be called again.
+  /// Checks the options (std::invalid_argument names each that is wrong and what would be right), reads the TLS files
+  /// (std::runtime_error with the file), binds the listeners (std::system_error with the address) and serves. If it throws, nothing is left running and it may be called again.
   /// std::logic_error if it is serving already. Not at the same time as any other call.
   void start(server_options);
+
+  /// Reads the TLS files again, for connections to come; those that are open stay as they are. Any thread. Throws
+  /// std::runtime_error that says which file is wrong and why, and then the old certificate stays in use; and
+  /// std::logic_error if there is no TLS, or the server does not serve.
+  void reload_tls();
 
   [[nodiscard]] std::string address() const;  ///< `127.0.0.1:8000`, with the port that was picked
   [[nodiscard]] std::string internal_address() const;  ///< empty if there is none

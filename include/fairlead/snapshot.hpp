@@ -52,6 +52,8 @@ struct connection_snapshot {
   wall_time began;
   std::chrono::milliseconds in_state{0};
   std::string peer, user, target;
+  std::string_view tls;               ///< "TLSv1.3", in static storage; empty without TLS
+  bool compresses = false;            ///< permessage-deflate was agreed on
   std::uint64_t mailbox = 0;          ///< messages waiting in the actor's mailbox
   std::uint32_t queued_messages = 0;  ///< accepted and not settled: mailbox and wire together
   std::uint64_t queued_bytes = 0;

@@ -228,6 +228,41 @@ TEST_CASE("overflow is counted at enqueue: a mailbox that nobody empties stays u
 }
 
 TEST_CASE(
+    "a link that compresses: the room that it saves is free at once, and is not freed twice") {
+  harness h{small_queues};
+  auto c = h.open();
+  const auto& account = c.handle.core()->queued();
+  c.link->shrunk_to = 4;
+  c.link->room = 0;
+  for (int i = 0; i < 3; ++i) {
+    c.handle.send(message::text(std::string(48, 'x')));
+    CHECK(account.bytes() == 50 + 4 * static_cast<std::size_t>(i));
+    h.run();
+  }
+  CHECK(account.messages() == 3);
+  CHECK(account.bytes() == 12);
+  c.link->kernel_takes(6);
+  h.run();
+  CHECK(account.messages() == 2);
+  CHECK(account.bytes() == 8);
+  SUBCASE("all is taken") {
+    c.link->kernel_takes(6);
+    h.run();
+    CHECK(count(h.snapshot(c), send_result::written) == 3);
+    CHECK(h.snapshot(c).counts.bytes_written == 12);
+    c.link->room = SIZE_MAX;
+    for (int i = 0; i < 20; ++i)
+      CHECK(h.send(c.handle, std::string(48, 'x')) == send_result::written);
+  }
+  SUBCASE("it breaks") {
+    c.link->fails();
+    h.run();
+  }
+  CHECK(account.messages() == 0);
+  CHECK(account.bytes() == 0);
+}
+
+TEST_CASE(
     "a slow reader: queues stay under the limits, sends overflow, and it recovers when it reads") {
   harness h{small_queues};
   auto c = h.open();

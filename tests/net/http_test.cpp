@@ -107,7 +107,6 @@ TEST_CASE("a request that cannot be served gets a status and a reason, never a d
     return refusal_of(server->address(), bytes).status;
   };
   CHECK(status_of("nonsense\r\n\r\n") == 400);
-  CHECK(status_of(std::string("\x16\x03\x01\x02", 4) + std::string(200, '\0') + "\r\n\r\n") == 400);
   CHECK(status_of("GET / HTTP/2.0\r\nHost: test\r\n\r\n") == 505);
   CHECK(status_of("GET / HTTP/1.1\r\n\r\n") == 400);  // no Host
   CHECK(status_of("GET nowhere HTTP/1.1\r\nHost: test\r\n\r\n") == 400);

@@ -133,11 +133,14 @@ class recording_observer final : public protocol::link_observer {
 /// One loop, one listener, links with recording observers.
 class test_server : public net::http_service, public std::enable_shared_from_this<test_server> {
  public:
-  static std::shared_ptr<test_server> start(limits bounds = {}, std::shared_ptr<log> logger = {}) {
+  static std::shared_ptr<test_server> start(limits bounds = {}, std::shared_ptr<log> logger = {},
+                                            std::shared_ptr<net::tls_context> tls = {},
+                                            const compression_options& compression = {}) {
     auto server = std::make_shared<test_server>();
     server->loop = net::loop::start(0);
     server->listener = net::listener::start(
-        {"127.0.0.1:0", bounds, 1024, std::move(logger), server->hits}, {server->loop}, server);
+        {"127.0.0.1:0", bounds, 1024, std::move(logger), server->hits, std::move(tls), compression},
+        {server->loop}, server);
     return server;
   }
   void stop() {
@@ -175,7 +178,9 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
 
   /// Opens a WebSocket and waits until the server knows.
   std::pair<raw_client, std::shared_ptr<line>> connect(int receive_buffer = 0) {
-    raw_client client(address(), receive_buffer);
+    return connect(raw_client(address(), receive_buffer));
+  }
+  std::pair<raw_client, std::shared_ptr<line>> connect(raw_client client) {
     client.upgrade();
     std::size_t last = 0;
     {
@@ -229,8 +234,10 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
 
 /// Stops the server at the end of a test, however it ends.
 struct running_server {
-  explicit running_server(limits bounds = {}, std::shared_ptr<log> logger = {})
-      : server(test_server::start(bounds, std::move(logger))) {}
+  explicit running_server(limits bounds = {}, std::shared_ptr<log> logger = {},
+                          std::shared_ptr<net::tls_context> tls = {},
+                          const compression_options& compression = {})
+      : server(test_server::start(bounds, std::move(logger), std::move(tls), compression)) {}
   ~running_server() { server->stop(); }
   running_server(const running_server&) = delete;
   running_server& operator=(const running_server&) = delete;

@@ -54,6 +54,31 @@ const results nothing, written{send_result::written}, overflow{send_result::over
 
 TEST_SUITE_BEGIN("protocol/take_back");
 
+TEST_CASE("what a transport has begun with is not taken back") {
+  queue q;
+  for (const auto text : {"1", "2", "3", "4"}) q.push({text}, key("k"));
+  take(q.w, 1);
+  auto next = now;
+  SUBCASE("the oldest") { CHECK(q.w.drop_oldest({100, 100}, 3).messages == 2); }
+  SUBCASE("by key") { CHECK(q.w.drop_key(*make_terms(key("k"), now), 3).messages == 2); }
+  SUBCASE("expired") {
+    CHECK(q.w.drop_expired(now, next, 3).messages == 0);
+    CHECK(q.w.drop_oldest({100, 100}, 3).messages == 2);
+  }
+  SUBCASE("all is begun") {
+    CHECK(q.w.drop_oldest({100, 100}, 11).messages == 0);
+    CHECK(q.w.drop_oldest({100, 100}, 2).messages == 3);
+    CHECK(q.told(1) == overflow);
+    return;
+  }
+  CHECK(q.told(1) == nothing);
+  CHECK(q.told(2) == overflow);
+  CHECK(take(q.w) == "\x01"
+                     "1"
+                     "\x81\x01"
+                     "2");
+}
+
 TEST_CASE("the oldest go first, as many as it takes, and are told") {
   queue q;
   for (const auto text : {"1", "2", "3", "4"}) q.push({text});

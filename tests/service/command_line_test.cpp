@@ -69,9 +69,31 @@ TEST_SUITE("service/command_line") {
   }
 
   TEST_CASE("every option is read") {
-    const run r{{"serve", "--listen", "[::1]:0", "--internal", "off", "--threads", "3", "--path",
-                 "/s", "--user-header", "X-User", "--internal-token", "t", "--log-level", "debug",
-                 "--log-format", "json", "--origins", "https://a.example,*"}};
+    const run r{{"serve",
+                 "--listen",
+                 "[::1]:0",
+                 "--internal",
+                 "off",
+                 "--threads",
+                 "3",
+                 "--path",
+                 "/s",
+                 "--user-header",
+                 "X-User",
+                 "--internal-token",
+                 "t",
+                 "--log-level",
+                 "debug",
+                 "--log-format",
+                 "json",
+                 "--tls-cert",
+                 "c.pem",
+                 "--tls-key",
+                 "k.pem",
+                 "--compression",
+                 "on",
+                 "--origins",
+                 "https://a.example,*"}};
     CHECK(r.values().server.listen == "[::1]:0");
     CHECK(r.values().server.internal.empty());
     CHECK(r.values().server.threads == 3);
@@ -81,6 +103,9 @@ TEST_SUITE("service/command_line") {
     CHECK(r.values().server.internal_token == "t");
     CHECK(r.values().log_level == severity::debug);
     CHECK(r.values().format == log_format::json);
+    CHECK(r.values().server.tls.certificate == "c.pem");
+    CHECK(r.values().server.tls.key == "k.pem");
+    CHECK(r.values().server.compression.enabled);
   }
 
   TEST_CASE("bad values are all told at once, by option; exit 2") {
@@ -110,6 +135,10 @@ TEST_SUITE("service/command_line") {
     CHECK(contains(
         r.err.str(),
         "fairlead serve: --internal: \"0.0.0.0:8001\" can be reached from other machines"));
+    const run half{{"serve", "--tls-cert", "c.pem"}};
+    CHECK(half.exit_code() == exit_usage);
+    CHECK(
+        contains(half.err.str(), "fairlead serve: --tls-key: TLS needs a certificate and its key"));
     const run with_token{{"serve", "--internal", "0.0.0.0:8001", "--internal-token", "t"}};
     CHECK(with_token.values().server.internal == "0.0.0.0:8001");
   }

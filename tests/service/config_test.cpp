@@ -58,6 +58,15 @@ user_header = "X-User"
 [internal]
 address = "off"
 token = "t"
+[tls]
+certificate = "c.pem"
+key = "k.pem"
+client_ca = "ca.pem"
+min_version = "1.3"
+[compression]
+mode = "on"
+level = 1
+min_size = 0
 [limits]
 max_message_size = 1000
 max_queued_messages = 7
@@ -82,6 +91,13 @@ rate = 7
     CHECK(s.user_header == "X-User");
     CHECK(s.server.internal == "");
     CHECK(s.server.internal_token == "t");
+    CHECK(s.server.tls.certificate == "c.pem");
+    CHECK(s.server.tls.key == "k.pem");
+    CHECK(s.server.tls.client_ca == "ca.pem");
+    CHECK(s.server.tls.min_version == tls_version::tls_1_3);
+    CHECK(s.server.compression.enabled);
+    CHECK(s.server.compression.level == 1);
+    CHECK(s.server.compression.min_size == 0);
     CHECK(s.server.limits.max_message_size == 1000);
     CHECK(s.server.limits.max_queued_messages == 7);
     CHECK(s.server.limits.slow_consumers == slow_policy::drop_oldest);

@@ -62,6 +62,11 @@ TEST_SUITE("service/options") {
     CHECK(starts(only_problem({.drain = {.code = close_code::abnormal}}),
                  "drain.code: close code 1006"));
     CHECK(starts(only_problem({.path = "/w s"}), R"(path: "/w s": a path has printable ASCII)"));
+    CHECK(starts(only_problem({.tls = {.certificate = "c"}}), "tls.key: TLS needs a certificate"));
+    CHECK(starts(only_problem({.tls = {.key = "k"}}), "tls.certificate: TLS needs a certificate"));
+    CHECK(starts(only_problem({.tls = {.client_ca = "c"}}), "tls.client_ca: asks clients"));
+    CHECK(starts(only_problem({.compression = {.level = 10}}),
+                 "compression.level: 10 is out of range; give 1 (fast) to 9 (small)"));
     CHECK(starts(only_problem({.threads = 1025}), "threads: 1025 is out of range; give 1 to 1024"));
     CHECK(starts(only_problem({.actor_threads = 0}), "actor_threads: 0 is out of range"));
     CHECK(starts(only_problem({.user_linger = std::chrono::milliseconds{-1}}),

@@ -4,9 +4,11 @@ program_test.py PROGRAM [unittest arguments]
 """
 
 import asyncio
+import contextlib
 import json
 import pathlib
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ import urllib.error
 import urllib.request
 
 import websockets
+import websockets.extensions.permessage_deflate
 
 from program import PATIENCE, Program
 
@@ -25,8 +28,8 @@ PROGRAM = sys.argv.pop(1)
 class Server(Program):
     def __init__(self, *arguments):
         super().__init__(PROGRAM, "serve", "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", *arguments)
-        self.ws = self.find(r"(?m)^ *WebSocket  (ws://127\.0\.0\.1:\d+/\S+)$")
-        self.health = self.find(r"(?m)^ *health     (http://127\.0\.0\.1:\d+/health)$")
+        self.ws = self.find(r"(?m)^ *WebSocket  (wss?://127\.0\.0\.1:\d+/\S+)$")
+        self.health = self.find(r"(?m)^ *health     (https?://127\.0\.0\.1:\d+/health)$")
         self.debug = self.find(r"(?m)^ *debug      (http://127\.0\.0\.1:\d+/debug/tree)$")
         self.internal = self.debug.removesuffix("/debug/tree")
 
@@ -258,6 +261,79 @@ class Reloading(unittest.IsolatedAsyncioTestCase):
                     self.assertEqual(await soon(ann.recv()), "more than ten bytes")
                 server.signal()
                 self.assertEqual(server.wait(), 0)
+
+
+class Compression(unittest.IsolatedAsyncioTestCase):
+    async def test_a_broadcast_to_clients_with_and_without(self):
+        said = "".join(f"{i} ropes, " for i in range(3000))
+        deflate = websockets.extensions.permessage_deflate.ClientPerMessageDeflateFactory
+        offers = [[deflate()], [deflate(server_max_window_bits=9, client_max_window_bits=True)], None]
+        with Server("--compression", "on") as server:
+            async with contextlib.AsyncExitStack() as stack:
+                clients = [
+                    await stack.enter_async_context(server.connect(compression=None, extensions=offer))
+                    for offer in offers
+                ]
+                self.assertEqual([len(client.extensions) for client in clients], [1, 1, 0])
+                for sender in clients:
+                    for text in (said, "short", said.encode()):
+                        await sender.send(text)
+                        for client in clients:
+                            self.assertEqual(await soon(client.recv()), text)
+                _, table = await ask(server.internal + "/debug/connections?sort=id")
+                rows = table["connections"]
+                self.assertEqual(sorted(row["compresses"] for row in rows), [False, True, True])
+                self.assertEqual([row["queued_bytes"] for row in rows], [0, 0, 0])
+            server.signal()
+            self.assertEqual(server.wait(), 0)
+
+    async def test_off_by_default(self):
+        with Server() as server:
+            async with server.connect() as ann:  # offers it
+                self.assertEqual(ann.extensions, [])
+
+
+class Tls(unittest.IsolatedAsyncioTestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.certificate, self.key = self.make("localhost")
+        self.trust = ssl.create_default_context(cafile=self.certificate)
+
+    def make(self, name):
+        """A certificate that is its own authority, and its key."""
+        files = [str(pathlib.Path(self.folder.name, f"{name}.{kind}")) for kind in ("pem", "key")]
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
+             "-out", files[0], "-keyout", files[1]],
+            capture_output=True, timeout=PATIENCE, check=True)  # fmt: skip
+        return files
+
+    async def test_wss(self):
+        with Server("--plain", "echo", "--tls-cert", self.certificate, "--tls-key", self.key) as server:
+            self.assertTrue(server.ws.startswith("wss://"))
+            async with server.connect(ssl=self.trust, server_hostname="localhost") as ann:
+                for said in ("a", "b" * 60_000, b"\x00\xff"):
+                    await ann.send(said)
+                    self.assertEqual(await soon(ann.recv()), said)
+                _, table = await ask(server.internal + "/debug/connections")
+                self.assertEqual(table["connections"][0]["tls"], "TLSv1.3")
+            with self.assertRaises(ssl.SSLCertVerificationError):
+                async with server.connect(ssl=self.trust, server_hostname="example.com"):
+                    pass
+            with self.assertRaises(Exception):  # plain ws:// on this port
+                async with websockets.connect(server.ws.replace("wss://", "ws://")):
+                    pass
+            server.signal()
+            self.assertEqual(server.wait(), 0)
+
+    def test_a_file_that_cannot_be_used_is_exit_1_and_named(self):
+        _, other_key = self.make("other")
+        for key in (other_key, "/does/not/exist"):
+            done = run("serve", "--listen", "127.0.0.1:0", "--internal", "off", "--tls-cert", self.certificate, "--tls-key", key)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f'"{key}"', done.stderr)
 
 
 class Stopping(unittest.IsolatedAsyncioTestCase):

@@ -1,3 +1,4 @@
+#include <fstream>
 #include <future>
 #include <mutex>
 #include <stdexcept>
@@ -12,6 +13,7 @@
 #include "tests/service/waiting.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/recording_log.hpp"
+#include "tests/support/tls_layer.hpp"
 
 namespace fairlead {
 namespace {
@@ -109,6 +111,7 @@ TEST_SUITE("service/server") {
     CHECK(s.shutdown().connections == 0);
     CHECK_FALSE(supervisor_of(s));
     CHECK_THROWS_AS(static_cast<void>(system_of(s)), std::logic_error);
+    CHECK_THROWS_AS(s.reload_tls(), std::logic_error);
     s.start(on_a_free_port());
     CHECK(supervisor_of(s));
     CHECK_THROWS_AS(s.start(on_a_free_port()), std::logic_error);
@@ -144,6 +147,36 @@ TEST_SUITE("service/server") {
     CHECK(closed.take() == close_info{close_code{4001}, "so long", initiator::peer, true});
     CHECK(handle.send_reported(message::text("late")).get() == send_result::closed);
     CHECK(eventually([&] { return s.connection_count() == 0; }));
+  }
+
+  TEST_CASE("wss://: a certificate that cannot be used is named; a new one drops nobody") {
+    test::certified files;
+    auto options = on_a_free_port();
+    options.tls = {.certificate = files.certificate, .key = files.folder.file("missing.key")};
+    options.on_message = [](const connection& c, const message& m) { c.send(m); };
+    server s;
+    CHECK_THROWS_WITH_AS(s.start(options), doctest::Contains("missing.key"), std::runtime_error);
+    options.tls.key = files.key;
+    s.start(options);
+
+    const auto join = [&] {
+      auto client = test::tls_client(s.address(), {.ca_file = files.ca_file});
+      client.upgrade();
+      return client;
+    };
+    auto old = join();
+    files.replace({.name = "renewed"});
+    s.reload_tls();
+    CHECK(test::tls_of(join()).server_name() == "renewed");
+    std::ofstream{files.certificate} << "no certificate\n";
+    CHECK_THROWS_WITH_AS(s.reload_tls(), doctest::Contains(files.certificate.c_str()),
+                         std::runtime_error);
+    CHECK(test::tls_of(join()).server_name() == "renewed");
+    old.send(test::text_frame("still there?"));
+    CHECK(next_text(old) == "still there?");
+
+    server without{on_a_free_port()};
+    CHECK_THROWS_AS(without.reload_tls(), std::logic_error);
   }
 
   TEST_CASE("broadcast, send to a user, send to one, close a user") {

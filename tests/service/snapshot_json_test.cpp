@@ -24,6 +24,8 @@ connection_snapshot slow_reader() {
   c.peer = "127.0.0.1:5000";
   c.user = "ann";
   c.target = "/ws?x=\xFF";
+  c.tls = "TLSv1.3";
+  c.compresses = true;
   c.mailbox = 2;
   c.queued_messages = 40;
   c.queued_bytes = 4096;
@@ -48,13 +50,18 @@ std::vector<std::string> keys(const json::object& object) {
 TEST_SUITE("service/snapshot_json") {
   TEST_CASE("a connection: what and why first, then who, then how much") {
     const auto object = connection_json(slow_reader(), new_year);
-    CHECK(keys(object) == std::vector<std::string>{"id",           "state",      "state_since",
-                                                   "in_state_ms",  "why",        "user",
-                                                   "peer",         "target",     "began",
-                                                   "age_ms",       "mailbox",    "queued_messages",
-                                                   "queued_bytes", "wire_bytes", "silent_ms",
-                                                   "awaits_pong",  "throttled",  "round_trip_us",
-                                                   "last_close",   "traffic",    "events"});
+    CHECK(keys(object) == std::vector<std::string>{"id",           "state",
+                                                   "state_since",  "in_state_ms",
+                                                   "why",          "user",
+                                                   "peer",         "target",
+                                                   "tls",          "compresses",
+                                                   "began",        "age_ms",
+                                                   "mailbox",      "queued_messages",
+                                                   "queued_bytes", "wire_bytes",
+                                                   "silent_ms",    "awaits_pong",
+                                                   "throttled",    "round_trip_us",
+                                                   "last_close",   "traffic",
+                                                   "events"});
     CHECK(object.at("id") == "c0-17");
     CHECK(object.at("state") == "open");
     CHECK(object.at("state_since") == "2025-12-31T23:59:51.000Z");
@@ -64,6 +71,8 @@ TEST_SUITE("service/snapshot_json") {
           "open for 9.0 s: 40 messages (4.0 KB) queued, 2.0 KB of it waiting for the kernel: the "
           "client reads more slowly than it is sent to");
     CHECK(object.at("target") == "/ws?x=\xEF\xBF\xBD");
+    CHECK(object.at("tls") == "TLSv1.3");
+    CHECK(object.at("compresses") == true);
     CHECK(object.at("last_close").is_null());
     CHECK(object.at("traffic").at("sends_by_outcome").at("overflow") == 6U);
     CHECK(object.at("events").as_array().size() == 2);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,8 +25,10 @@ class fake_link final : public protocol::link {
   }
   void resume_reading() override { reading = true; }
   void pause_reading() override { reading = false; }
-  [[nodiscard]] bool write(protocol::chunk&& c) override {
-    return !ended_ && wire_.push(std::move(c));
+  [[nodiscard]] std::size_t write(protocol::chunk&& c) override {
+    if (shrunk_to > 0) c.size = std::min(c.size, shrunk_to);
+    const std::size_t size = c.size;
+    return !ended_ && wire_.push(std::move(c)) ? size : 0;
   }
   [[nodiscard]] bool sealed() const noexcept override { return wire_.sealed(); }
   [[nodiscard]] bool broken() const noexcept override { return broken_; }
@@ -105,6 +108,7 @@ class fake_link final : public protocol::link {
 
   std::string sent;             ///< every byte that the kernel took
   std::size_t room = SIZE_MAX;  ///< what the kernel still takes without blocking
+  std::uint32_t shrunk_to = 0;  ///< bytes that a chunk is compressed to; 0: it is not
   bool reading = false;
   bool aborted = false;
   std::size_t flushes = 0;

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -86,11 +87,29 @@ struct http_reply {
   }
 };
 
+/// What lies between a client and its socket, such as TLS. Moves bytes, does no reading or writing of its own.
+class byte_layer {
+ public:
+  virtual ~byte_layer() = default;
+  /// What the client says first.
+  virtual std::string start() = 0;
+  /// Whether the handshake is done.
+  [[nodiscard]] virtual bool ready() const = 0;
+  virtual std::string wrap(std::string_view plain) = 0;
+  /// Appends to `plain`; returns what is to be answered. Throws if the bytes are wrong.
+  virtual std::string unwrap(std::string_view raw, std::string& plain) = 0;
+  /// What is still to be sent, such as why it threw.
+  virtual std::string outgoing() = 0;
+};
+
 class raw_client {
  public:
   static constexpr std::chrono::seconds patience{30};
 
-  explicit raw_client(const std::string& address, int receive_buffer = 0) {
+  /// With a layer: throws if the handshake fails.
+  explicit raw_client(const std::string& address, int receive_buffer = 0,
+                      std::unique_ptr<byte_layer> layer = {})
+      : layer_(std::move(layer)) {
     const auto colon = address.rfind(':');
     sockaddr_in to{};
     to.sin_family = AF_INET;
@@ -103,18 +122,32 @@ class raw_client {
       ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     if (::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0)
       throw std::runtime_error("connect: " + std::string(std::strerror(errno)));
+    if (!layer_) return;
+    try {
+      send_raw(layer_->start());
+      while (!layer_->ready())
+        if (!receive_some()) throw std::runtime_error("the stream ended within the handshake");
+    } catch (...) {
+      send_raw(layer_->outgoing());
+      close();
+      throw;
+    }
   }
   ~raw_client() { close(); }
   raw_client(raw_client&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), received_(std::move(other.received_)) {}
+      : layer_(std::move(other.layer_)),
+        fd_(std::exchange(other.fd_, -1)),
+        received_(std::move(other.received_)) {}
   raw_client& operator=(raw_client&& other) noexcept {
     close();
+    layer_ = std::move(other.layer_);
     fd_ = std::exchange(other.fd_, -1);
     received_ = std::move(other.received_);
     return *this;
   }
 
   [[nodiscard]] int descriptor() const { return fd_; }
+  [[nodiscard]] byte_layer* layer() const { return layer_.get(); }
 
   // --- sending ---
 
@@ -123,6 +156,10 @@ class raw_client {
   }
   /// False once the server has closed or reset the connection.
   bool try_send(std::string_view bytes) {
+    return layer_ ? send_raw(layer_->wrap(bytes)) : send_raw(bytes);
+  }
+  /// The same, past the layer.
+  bool send_raw(std::string_view bytes) {
     while (!bytes.empty()) {
       await(POLLOUT, "the socket to become writable");
       const auto n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -144,12 +181,15 @@ class raw_client {
 
   // --- receiving ---
 
-  /// Reads once. False at the end of the stream, or at a reset.
+  /// Reads once, which may bring no byte that is not the layer's own. False at the end of the stream, or at a reset.
   bool receive_some() {
     await(POLLIN, "bytes from the server");
     char buffer[65536];
     const auto n = ::recv(fd_, buffer, sizeof buffer, 0);
-    if (n > 0) received_.append(buffer, static_cast<std::size_t>(n));
+    if (n > 0 && layer_)
+      send_raw(layer_->unwrap({buffer, static_cast<std::size_t>(n)}, received_));
+    else if (n > 0)
+      received_.append(buffer, static_cast<std::size_t>(n));
     if (n < 0) was_reset_ = true;
     return n > 0;
   }
@@ -163,7 +203,11 @@ class raw_client {
     return std::exchange(received_, {});
   }
   /// True if the stream ends here, with nothing before its end.
-  bool ends_here() { return received_.empty() && !receive_some(); }
+  bool ends_here() {
+    while (received_.empty())
+      if (!receive_some()) return true;
+    return false;
+  }
 
   /// The next frame, or nothing at the end of the stream.
   std::optional<frame> receive_frame() {
@@ -242,6 +286,7 @@ class raw_client {
       throw std::runtime_error(std::string("waited in vain for ") + name);
   }
 
+  std::unique_ptr<byte_layer> layer_;  // null: none
   int fd_ = -1;
   std::string received_;
   bool was_reset_ = false;

@@ -50,8 +50,6 @@ std::vector<bad_request> bad_requests() {
       {"another method", upgrade_with(both, "POST /ws HTTP/1.1"), 405},
       {"another path", upgrade_with(both, "GET /elsewhere HTTP/1.1"), 404},
       {"no HTTP", "EHLO example.org\r\n\r\n", 400},
-      {"a TLS hello", std::string{"\x16\x03\x01\x02", 4} + std::string(100, '\0') + "\r\n\r\n",
-       400},
       {"a frame without an upgrade", text_frame("hello") + "\r\n\r\n", 400},
   };
 }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -18,6 +19,10 @@
 
 namespace fairlead::test {
 
+inline raw_client plain_client(const std::string& address, int receive_buffer) {
+  return raw_client{address, receive_buffer};
+}
+
 /// A server on a free port that echoes, and what its handlers saw. A client's query is its user.
 class live_server {
  public:
@@ -26,7 +31,11 @@ class live_server {
     connection handle;
   };
 
-  explicit live_server(server_options options = {}) {
+  /// `make_client`: connects to an address, with a receive buffer of so many bytes, or any.
+  using client_maker = std::function<raw_client(const std::string&, int)>;
+
+  explicit live_server(server_options options = {}, client_maker make_client = plain_client)
+      : make_client_(std::move(make_client)) {
     options.listen = "127.0.0.1:0";
     if (!options.on_upgrade) {
       options.on_upgrade = [](const upgrade_request& r) -> admission {
@@ -49,7 +58,7 @@ class live_server {
 
   /// Opens one connection; not for use beside itself.
   line join(std::string_view user = {}, int receive_buffer = 0) {
-    raw_client client{server_.address(), receive_buffer};
+    raw_client client = make_client_(server_.address(), receive_buffer);
     client.upgrade("/ws?" + std::string{user});
     return {std::move(client), opened_.take()};
   }
@@ -81,6 +90,7 @@ class live_server {
   }
 
  private:
+  const client_maker make_client_;
   mailbox<connection> opened_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/support/tls_layer.hpp"
 #include "tests/wire/race_round.hpp"
 
 namespace fairlead::test {
@@ -288,11 +289,12 @@ void check_after_the_end(const std::vector<connection>& handles) {
   }
 }
 
-totals race(unsigned loops, std::size_t how_many, std::uint32_t seed) {
+totals race(server_options options, const live_server::client_maker& make_client,
+            std::size_t how_many, std::uint32_t seed) {
   totals sum;
   std::vector<std::shared_ptr<race_round>> all;
   {
-    live_server server{{.threads = loops}};
+    live_server server{std::move(options), make_client};
     for (std::size_t i = 0; i < how_many; ++i) {
       const auto its_seed = seed + static_cast<std::uint32_t>(2 * i);
       CAPTURE(its_seed);
@@ -327,13 +329,26 @@ TEST_SUITE("wire/race") {
     const auto before = open_descriptors();
     for (const unsigned loops : {1U, 2U}) {
       CAPTURE(loops);
-      const auto sum = race(loops, rounds(250), seed + loops);
+      const auto sum = race({.threads = loops}, plain_client, rounds(250), seed + loops);
       CHECK(sum.cut_short > sum.connections / 10);  // else it was no race
       MESSAGE(loops << " loop(s): " << sum.connections << " connections, " << sum.cut_short
                     << " ended amid sends; " << sum.sends << " sends, " << sum.written
                     << " written, " << sum.received << " received");
     }
     CHECK(open_descriptors() == before);
+  }
+
+  TEST_CASE("the same over TLS") {
+    const auto seed = some_seed();
+    CAPTURE(seed);
+    const certified files;
+    const auto client = [&](const std::string& address, int receive_buffer) {
+      return tls_client(address, {.ca_file = files.ca_file}, receive_buffer);
+    };
+    const auto sum =
+        race({.threads = 2, .tls = {.certificate = files.certificate, .key = files.key}}, client,
+             rounds(40), seed);
+    CHECK(sum.cut_short > sum.connections / 10);
   }
 }
 
