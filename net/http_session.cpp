@@ -308,6 +308,7 @@ void http_session::on_written(const error_code& ec, bool keep_alive) {
 
 void http_session::end_and_linger() {
   const auto home = group();
+  socket_->cancel();  // at a deadline a read is under way
   tcp_socket bare = socket_->release();
   end();
   linger(std::move(bare), home, from());
