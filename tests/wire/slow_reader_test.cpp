@@ -30,6 +30,10 @@ message kilobyte(std::size_t n) {
   text.resize(1024, '.');
   return message::text(text);
 }
+/// Again while it is refused: a loop that has no processor for a moment holds back all that comes after.
+void broadcast(live_server& server, const message& what) {
+  REQUIRE(eventually([&] { return server->broadcast(what); }));
+}
 std::uint64_t overflows_of(const connection_snapshot& s) {
   return s.counts.outcomes[static_cast<std::size_t>(send_result::overflow)];
 }
@@ -96,7 +100,7 @@ TEST_SUITE("wire/slow_reader") {
     constexpr std::size_t broadcasts = sanitized ? 16'000 : 64'000;
     constexpr std::size_t at_once = 100;
     for (std::size_t i = 0; i < broadcasts; i += at_once) {
-      for (std::size_t n = i; n < i + at_once; ++n) REQUIRE(server->broadcast(kilobyte(n)));
+      for (std::size_t n = i; n < i + at_once; ++n) broadcast(server, kilobyte(n));
       for (std::size_t n = i; n < i + at_once; ++n)
         REQUIRE(number_of(*good.client.receive_frame()) == n);
     }
@@ -199,7 +203,7 @@ TEST_SUITE("wire/slow_reader") {
     // A batch is less than a queue: who reads never meets the limit.
     const auto one_batch = [&] {
       constexpr std::size_t batch = 100;
-      for (std::size_t n = next; n < next + batch; ++n) REQUIRE(server->broadcast(kilobyte(n)));
+      for (std::size_t n = next; n < next + batch; ++n) broadcast(server, kilobyte(n));
       for (auto& r : readers)
         for (std::size_t n = next; n < next + batch; ++n)
           REQUIRE(number_of(*r.client.receive_frame()) == n);
