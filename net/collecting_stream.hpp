@@ -17,6 +17,7 @@
 #include <boost/beast/core/saved_handler.hpp>
 
 #include "net/asio.hpp"
+#include "net/socket_ops.hpp"
 
 namespace fairlead::net {
 
@@ -66,7 +67,7 @@ class collecting_stream {
           if (auto* const waiting = sink_.hold())
             return waiting->emplace(
                 postponed<done_type, Buffers>{{std::forward<decltype(done)>(done)}, into, *this});
-          const auto first = first_of(into);
+          const auto first = first_of<asio::mutable_buffer>(into);
           arrival<done_type> arrived{
               {std::forward<decltype(done)>(done)}, static_cast<const char*>(first.data()), sink_};
           if (!already_read_) return socket_.async_read_some(first, std::move(arrived));
@@ -94,15 +95,6 @@ class collecting_stream {
   }
 
  private:
-  template <class Buffers>
-  [[nodiscard]] static asio::mutable_buffer first_of(const Buffers& buffers) {
-    const auto end = asio::buffer_sequence_end(buffers);
-    for (auto i = asio::buffer_sequence_begin(buffers); i != end; ++i) {
-      if (const asio::mutable_buffer one(*i); one.size() > 0) return one;
-    }
-    return {};
-  }
-
   /// What is put around a handler of Beast's, all of which know their executor, runs and allocates as that would.
   template <class Handler>
   struct around {

@@ -39,6 +39,15 @@ std::string failure_of(const std::string& address) {
   return what;
 }
 
+/// Asks for a WebSocket where there is no room for one.
+auto turned_away_for_now(raw_client& client) {
+  client.send(raw_client::upgrade_request());
+  auto reply = client.receive_reply();
+  CHECK(reply.status == 503);
+  CHECK(reply.has("Retry-After: "));
+  return reply;
+}
+
 }  // namespace
 
 TEST_CASE("port 0 picks one port for all loops, and each loop gets sockets") {
@@ -96,10 +105,7 @@ TEST_CASE(
   auto [second, second_line] = server->connect();
   {
     raw_client third(server->address());
-    third.send(raw_client::upgrade_request());
-    const auto reply = third.receive_reply();
-    CHECK(reply.status == 503);
-    CHECK(reply.has("Retry-After: "));
+    turned_away_for_now(third);
     CHECK(third.ends_here());
     CHECK_FALSE(third.was_reset());
   }
@@ -117,10 +123,7 @@ TEST_CASE("past the limit of one address the same, and as soon as one of its soc
   auto [second, second_line] = server->connect();
   {
     raw_client third(server->address());
-    third.send(raw_client::upgrade_request());
-    const auto reply = third.receive_reply();
-    CHECK(reply.status == 503);
-    CHECK(reply.has("Retry-After: "));
+    const auto reply = turned_away_for_now(third);
     CHECK(reply.body == "too many connections from your address\n");
   }
   first.close();

@@ -6,8 +6,8 @@
 
 #include <fairlead/server.hpp>
 
-#include "tests/service/waiting.hpp"
 #include "tests/support/http_client.hpp"
+#include "tests/support/waiting.hpp"
 
 namespace fairlead {
 namespace {

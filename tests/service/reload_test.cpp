@@ -3,9 +3,9 @@
 #include <doctest/doctest.h>
 
 #include "service/reload.hpp"
-#include "tests/service/waiting.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/recording_log.hpp"
+#include "tests/support/waiting.hpp"
 
 namespace fairlead::service {
 namespace {

@@ -10,10 +10,10 @@
 #include <fairlead/caf/actors.hpp>
 #include <fairlead/server.hpp>
 
-#include "tests/service/waiting.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/recording_log.hpp"
 #include "tests/support/tls_layer.hpp"
+#include "tests/support/waiting.hpp"
 
 namespace fairlead {
 namespace {
