@@ -13,6 +13,8 @@
 #include "actors/fan_out.hpp"
 #include "actors/mailbox_observer.hpp"
 #include "actors/roster.hpp"
+#include "actors/secret.hpp"
+#include "actors/session_messages.hpp"
 #include "actors/supervisor.hpp"
 
 namespace fairlead::actors {
@@ -28,6 +30,8 @@ class silent_log final : public log {
 backbone_options complete(backbone_options o) {
   if (!o.logger) o.logger = std::make_shared<silent_log>();
   if (!o.hits) o.hits = std::make_shared<protocol::limit_hits>();
+  if (!o.make_token) o.make_token = &make_secret;
+  if (!o.valid_json) o.valid_json = [](std::string_view) { return true; };
   return o;
 }
 
@@ -59,6 +63,7 @@ class backbone::impl {
     }
     env.side = std::make_shared<loop_unit>(system, env.options.side);
     for (auto& here : env.loops) here.roster = spawn_pinned<roster>(here.unit, env, here);
+    env.sessions.register_types(env);
     env.supervisor = spawn_pinned<supervisor>(env.loops[0].unit, env);
   }
 
@@ -92,6 +97,7 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
   auto core = std::make_shared<detail::connection_core>(
       connection_id{static_cast<std::uint16_t>(loop), serial}, std::move(seed.peer),
       std::move(seed.user), std::move(seed.target), env.limits(), env.options.hits);
+  core->attach = std::move(seed.attach);
   core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, core, link);
   ++here.enrolling;
   tell(here.roster, enroll{core});
@@ -185,6 +191,47 @@ void backbone::take_connection(connection_id id, milliseconds timeout,
 void backbone::take_closed(milliseconds timeout,
                            std::function<void(std::vector<protocol::closed_record>)> report) {
   collect_closed(impl_->env, timeout, std::move(report));
+}
+
+spawned_session backbone::spawn_session(const std::string& type, spawn_options how) {
+  return impl_->env.sessions.spawn(impl_->env, type, std::move(how));
+}
+
+session backbone::find_session(const std::string& id) const {
+  return session{impl_->env.sessions.find(id).session};
+}
+
+std::shared_ptr<const ended_session> backbone::find_ended_session(const std::string& id) const {
+  return impl_->env.sessions.find(id).ended;
+}
+
+std::vector<ended_session> backbone::ended_sessions() const { return impl_->env.sessions.ended(); }
+
+std::size_t backbone::session_count() const { return impl_->env.sessions.size(); }
+
+void backbone::read_inbox(const std::string& id, std::uint64_t after, std::size_t limit,
+                          milliseconds wait, std::function<void(inbox_page)> done) {
+  const auto found = impl_->env.sessions.find(id);
+  auto asked = std::make_shared<inbox_sink>(std::move(done));
+  if (found.session)
+    return tell(found.session->actor, actors::read_inbox{after, limit, wait, std::move(asked)});
+  asked->answer({found.ended != nullptr, found.ended != nullptr, {}});
+}
+
+void backbone::take_sessions(milliseconds timeout, std::function<void(sessions_snapshot)> report) {
+  collect_sessions(impl_->env, impl_->env.sessions.all(), timeout, std::move(report));
+}
+
+void backbone::take_session(const std::string& id, milliseconds timeout,
+                            std::function<void(sessions_snapshot)> report) {
+  auto found = impl_->env.sessions.find(id).session;
+  if (!found) return report({});
+  collect_sessions(impl_->env, {std::move(found)}, timeout, std::move(report));
+}
+
+const std::vector<std::shared_ptr<const registered_type>>&
+backbone::session_types() const noexcept {
+  return impl_->env.sessions.types();
 }
 
 void backbone::drain(drain_options how, std::function<void()> closing,

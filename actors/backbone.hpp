@@ -12,14 +12,18 @@
 #include <fairlead/limits.hpp>
 #include <fairlead/log.hpp>
 #include <fairlead/server.hpp>
+#include <fairlead/session.hpp>
 
 #include "protocol/limit_hit.hpp"
 #include "protocol/loop_metrics.hpp"
 #include "protocol/ports.hpp"
+#include "protocol/session_frames.hpp"
 #include "protocol/snapshot.hpp"
 
 /// The actors behind a server, with no CAF type in sight: what the composition root wires to the sockets.
 namespace fairlead::actors {
+
+struct registered_type;  // actors/session_core.hpp
 
 struct backbone_options {
   std::vector<std::shared_ptr<protocol::event_loop>>
@@ -38,6 +42,9 @@ struct backbone_options {
   std::function<void(const connection&, const close_info&)> on_close;
   connection_behavior_factory per_connection;
   user_behavior_factory per_user;
+  fairlead::session_types session_types;                  ///< what may be spawned
+  std::function<std::string()> make_token = {};           ///< null: `make_secret`
+  std::function<bool(std::string_view)> valid_json = {};  ///< null: everything is
 };
 
 /// What is known of a connection before it exists.
@@ -46,6 +53,7 @@ struct connection_seed {
   std::string user;       ///< empty: anonymous
   std::string target;     ///< path and query of the upgrade request
   bool reserved = false;  ///< `reserve` was called for it
+  std::unique_ptr<const protocol::attach_request> attach = {};  ///< null: to no session
 };
 
 /// One actor, for the debug tree.
@@ -121,6 +129,29 @@ class backbone {
   void take_connection(connection_id, milliseconds timeout, std::function<void(one_snapshot)>);
   /// The last 1,000 that ended, newest first.
   void take_closed(milliseconds timeout, std::function<void(std::vector<protocol::closed_record>)>);
+
+  [[nodiscard]] spawned_session spawn_session(const std::string& type, spawn_options);
+  /// Null if there is none that has not ended.
+  [[nodiscard]] session find_session(const std::string& id) const;
+  /// Of those of which it is still known.
+  [[nodiscard]] std::shared_ptr<const ended_session>
+  find_ended_session(const std::string& id) const;
+  [[nodiscard]] std::vector<ended_session> ended_sessions() const;  ///< newest first
+  [[nodiscard]] std::size_t session_count() const;
+  /// Messages of clients behind `after`, which counts as done with; waits for some up to `wait`.
+  void read_inbox(const std::string& id, std::uint64_t after, std::size_t limit, milliseconds wait,
+                  std::function<void(inbox_page)> done);
+  struct sessions_snapshot {
+    std::vector<session_snapshot> sessions;  ///< in no order
+    std::vector<std::string> unanswered;     ///< ids
+  };
+  void take_sessions(milliseconds timeout, std::function<void(sessions_snapshot)>);
+  /// As `take_sessions`, of one: empty if there is none.
+  void take_session(const std::string& id, milliseconds timeout,
+                    std::function<void(sessions_snapshot)>);
+  /// By type, in the order of their names.
+  [[nodiscard]] const std::vector<std::shared_ptr<const registered_type>>&
+  session_types() const noexcept;
 
   /// Begins to drain. `closing` is called once, on a loop, when nobody is to be accepted any more; `done` once, when nobody
   /// is left or all is over.

@@ -7,6 +7,7 @@
 #include "actors/connection_core.hpp"
 #include "actors/messages.hpp"
 #include "actors/pinned_actor.hpp"
+#include "actors/session_messages.hpp"
 
 namespace fairlead::actors {
 
@@ -230,6 +231,36 @@ class closed_collector final : public collector<std::vector<protocol::closed_rec
   }
 };
 
+class sessions_collector final : public collector<backbone::sessions_snapshot> {
+ public:
+  sessions_collector(caf::actor_config& config, std::shared_ptr<loop_unit> unit, environment& env,
+                     milliseconds timeout, std::function<void(backbone::sessions_snapshot)> report,
+                     std::vector<session_ptr> whom)
+      : collector(config, std::move(unit), env, timeout, std::move(report)),
+        whom_(std::move(whom)) {}
+
+ private:
+  void ask_all() override {
+    for (const auto& who : std::exchange(whom_, {})) {
+      silent_.insert(who->id);
+      ask<session_snapshot>(
+          who->actor, take_session_snapshot{},
+          [this](session_snapshot& s) {
+            silent_.erase(s.id);
+            result_.sessions.push_back(std::move(s));
+          },
+          [this, id = who->id] { silent_.erase(id); });
+    }
+  }
+
+  void finish(backbone::sessions_snapshot& r) override {
+    r.unanswered.assign(silent_.begin(), silent_.end());
+  }
+
+  std::vector<session_ptr> whom_;
+  std::set<std::string> silent_;  // asked, and neither answered nor gone
+};
+
 template <class Collector, class... Args>
 void collect(environment& env, Args&&... args) {
   tell(spawn_pinned<Collector>(env.side, env, std::forward<Args>(args)...), begin_collecting{});
@@ -255,6 +286,11 @@ void collect_connections(environment& env, milliseconds timeout,
 void collect_connection(environment& env, connection_id id, milliseconds timeout,
                         std::function<void(backbone::one_snapshot)> report) {
   collect<connection_collector>(env, timeout, std::move(report), id);
+}
+
+void collect_sessions(environment& env, std::vector<session_ptr> whom, milliseconds timeout,
+                      std::function<void(backbone::sessions_snapshot)> report) {
+  collect<sessions_collector>(env, timeout, std::move(report), std::move(whom));
 }
 
 void collect_closed(environment& env, milliseconds timeout,

@@ -20,4 +20,9 @@ void collect_connection(environment&, connection_id, std::chrono::milliseconds t
 void collect_closed(environment&, std::chrono::milliseconds timeout,
                     std::function<void(std::vector<protocol::closed_record>)>);
 
+/// Of these sessions.
+void collect_sessions(environment&, std::vector<std::shared_ptr<detail::session_core>>,
+                      std::chrono::milliseconds timeout,
+                      std::function<void(backbone::sessions_snapshot)>);
+
 }  // namespace fairlead::actors

@@ -14,6 +14,7 @@
 #include "protocol/account.hpp"
 #include "protocol/chunk.hpp"
 #include "protocol/limit_hit.hpp"
+#include "protocol/session_frames.hpp"
 
 namespace fairlead::detail {
 
@@ -68,7 +69,11 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
     return too_late_.load(std::memory_order_relaxed);
   }
 
+  [[nodiscard]] slow_policy policy() const noexcept { return policy_; }
+
   caf::strong_actor_ptr actor;
+  /// Set at once, before it is shared: the session that it is to attach to. Null: none.
+  std::unique_ptr<const protocol::attach_request> attach;
 
  private:
   // What the actor has been told, in `told_`.

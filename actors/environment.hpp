@@ -11,6 +11,7 @@
 #include "actors/caf.hpp"
 #include "actors/loop_unit.hpp"
 #include "actors/messages.hpp"
+#include "actors/session_directory.hpp"
 #include "actors/user_seats.hpp"
 #include "protocol/account.hpp"
 #include "protocol/limit_hit.hpp"
@@ -18,6 +19,7 @@
 #include "protocol/loop_metrics.hpp"
 #include "protocol/machine.hpp"
 #include "protocol/queue_tally.hpp"
+#include "protocol/session_machine.hpp"
 
 namespace fairlead::actors {
 
@@ -35,6 +37,8 @@ struct loop_context {
   // What handlers send to their own connection in a run that `connection_actor::pass` began.
   const class connection_actor* appends_to = nullptr;
   std::vector<protocol::chunk> appended;
+  caf::behavior session_handlers;  // one for all of them, as well
+  protocol::sessions::effects session_effects;
   protocol::effects effects;     // reused by every step of every connection of the loop
   protocol::queue_tally queued;  // read by every loop
   std::size_t look_at = 0;  // what `queued` has to reach before its loop looks at the sum again
@@ -63,6 +67,7 @@ struct environment {
   std::atomic<std::size_t> connections{0};
   drain_record drain;
   user_seats seats;
+  session_directory sessions;
   std::atomic<bool> over{false};  // the supervisor has ended
   const std::shared_ptr<stop_record> stopped = std::make_shared<stop_record>();
 

@@ -11,6 +11,7 @@
 #include "actors/connection_actor.hpp"
 #include "actors/fan_out.hpp"
 #include "actors/queue_budget.hpp"
+#include "actors/session_messages.hpp"
 #include "protocol/drain.hpp"
 
 namespace fairlead::actors {
@@ -100,12 +101,24 @@ roster::entry* roster::find(connection_id id) {
 void roster::on(const request_admission& m) {
   auto* e = find(m.who->id);
   if (!e || draining_) return;  // gone already; or told to close, as everyone was
+  if (m.who->attach) return attach_to_session(m.who);
   if (!env_.options.per_user || m.who->user.empty()) {
     admit(*e);
     return tell(m.who->actor, admitted{});
   }
   e->has_user_actor = true;
   tell(env_.home_of(m.who->user).roster, attach_user{m.who});
+}
+
+/// The session answers with `user_attached`, or closes it.
+void roster::attach_to_session(const core_ptr& who) {
+  const auto found = env_.sessions.find(who->attach->session);
+  if (found.session)
+    return tell(found.session->actor, ask_to_attach{std::make_shared<attach_ticket>(who)});
+  if (found.ended)
+    return who->close(close_code::session_ended, found.ended->info.reason, initiator::application,
+                      {});
+  who->close(close_code::session_unknown, "there is no such session", initiator::application, {});
 }
 
 void roster::on(const user_attached& m) {

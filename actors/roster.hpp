@@ -44,6 +44,7 @@ class roster final : public pinned_actor {
 
   void on(const request_admission&);
   void admit(entry&);
+  void attach_to_session(const core_ptr&);
   void on(const attach_user&);
   void on(const user_attached&);
   caf::strong_actor_ptr make_user_actor(const std::string& user);

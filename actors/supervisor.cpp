@@ -51,6 +51,10 @@ caf::behavior supervisor::make_behavior() {
       [this](stop& m) { on(m); },
       [this](stop_deadline m) { on(m); },
       [this](const roster_drained& m) { on(m); },
+      [this](const enroll_session& m) {
+        sessions_.emplace(m.who->actor->id(), m.who);
+        monitor(m.who->actor);
+      },
       [this](view_supervisor) {
         tree_node node;
         node.name = "supervisor";
@@ -155,12 +159,22 @@ void supervisor::drained() {
 void supervisor::take_down() {
   const auto empty = [](const child& c) { return c.drained || c.ended; };
   if (env_.drain.phase == drain_phase::closing && std::ranges::all_of(rosters_, empty)) drained();
-  if (env_.drain.phase == drain_phase::drained && stopping_ && !std::exchange(retiring_, true))
-    tell_rosters(retire{});
+  if (env_.drain.phase != drain_phase::drained || !stopping_) return;
+  if (!std::exchange(sessions_end_, true)) end_sessions();
+  if (sessions_.empty() && !std::exchange(retiring_, true)) tell_rosters(retire{});
   if (retiring_ && std::ranges::all_of(rosters_, &child::ended)) quit();
 }
 
+void supervisor::end_sessions() {
+  env_.sessions.seal();
+  for (const auto& session : env_.sessions.all()) tell(session->actor, retire{});
+}
+
 void supervisor::on_down(const caf::down_msg& down) {
+  if (const auto session = sessions_.find(down.source.id()); session != sessions_.end()) {
+    sessions_.erase(session);
+    return take_down();
+  }
   for (auto& here : env_.loops) {
     if (here.roster->address() != down.source) continue;
     rosters_[here.index].ended = true;
@@ -179,6 +193,8 @@ void supervisor::on_exit() {
   env_.over = true;
   grace_.cancel();
   deadline_.cancel();
+  if (!retiring_) end_sessions();
+  sessions_.clear();
   if (!retiring_) tell_rosters(retire{});  // it broke: better nothing than half of it
   asked_to_drain_.clear();
   asked_to_stop_.clear();

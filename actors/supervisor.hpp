@@ -3,11 +3,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "actors/environment.hpp"
 #include "actors/messages.hpp"
 #include "actors/pinned_actor.hpp"
+#include "actors/session_messages.hpp"
 
 namespace fairlead::actors {
 
@@ -31,6 +33,7 @@ class supervisor final : public pinned_actor {
   void close_everyone();
   void drained();
   void take_down();
+  void end_sessions();
   template <class Message>
   void tell_rosters(const Message&);
 
@@ -41,14 +44,16 @@ class supervisor final : public pinned_actor {
     bool ended = false;
   };
   std::vector<child> rosters_;
+  std::unordered_map<caf::actor_id, session_ptr> sessions_;
   drain_options how_;
   std::vector<std::function<void()>> closing_;  // to be called when nobody is accepted any more
   std::vector<stop_sink_ptr> asked_to_drain_;   // who wants to know when nobody is left
   std::vector<stop_sink_ptr> asked_to_stop_;    // who wants to know when it is over
   protocol::time_point began_{}, deadline_at_ = protocol::time_point::max();
   shutdown_summary summary_;
-  bool stopping_ = false;  // once nobody is left it is over
-  bool retiring_ = false;  // rosters are to end
+  bool stopping_ = false;      // once nobody is left it is over
+  bool sessions_end_ = false;  // sessions are to end
+  bool retiring_ = false;      // and then rosters
 };
 
 }  // namespace fairlead::actors

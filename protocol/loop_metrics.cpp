@@ -20,6 +20,11 @@ std::string_view code_label(close_code code) noexcept {
   case close_code::service_restart: return "1012";
   case close_code::try_again_later: return "1013";
   case close_code::slow_consumer: return "3008";
+  case close_code::session_ended: return "4500";
+  case close_code::session_unknown: return "4501";
+  case close_code::session_token: return "4502";
+  case close_code::session_taken_over: return "4503";
+  case close_code::session_full: return "4504";
   }
   const auto number = static_cast<std::uint16_t>(code);
   return number < 3000 ? "1xxx" : number < 4000 ? "3xxx" : "4xxx";

@@ -51,6 +51,8 @@ void for_each_limit(Limits& l, Visitor&& visit) {
         uint64_t{1} << 24, "sockets of one IPv4 address or one IPv6 /64 network; past it 503");
   visit("max_connections_per_user", l.max_connections_per_user, uint64_t{1}, uint64_t{1} << 24,
         "WebSockets of one user; past it 503");
+  visit("max_sessions", l.max_sessions, uint64_t{1}, uint64_t{1} << 24,
+        "sessions that have not ended; past it spawning one is refused: too_many");
   visit("max_accepts_per_second", l.max_accepts_per_second, uint64_t{1}, uint64_t{1} << 24,
         "new sockets per second, whole server; past it they wait in the kernel's queue");
   visit("max_fragments", l.max_fragments, uint64_t{1}, uint64_t{1} << 24,

@@ -23,6 +23,12 @@ enum class close_code : std::uint16_t {
   service_restart = 1012,
   try_again_later = 1013,
   slow_consumer = 3008,
+  // Sessions. By the convention of existing SDKs, a client does not come back after a code from 4500 on.
+  session_ended = 4500,
+  session_unknown = 4501,     ///< there is no such session
+  session_token = 4502,       ///< the resume token is wrong, used up or expired
+  session_taken_over = 4503,  ///< another socket has attached in this one's place
+  session_full = 4504,        ///< it has as many sockets as it may
 };
 
 /// The longest close reason, in bytes: a control frame holds 125, the code takes two (RFC 6455 5.5).

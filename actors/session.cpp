@@ -1,0 +1,125 @@
+#include <fairlead/session.hpp>
+
+#include "actors/receipts.hpp"
+#include "actors/session_core.hpp"
+#include "actors/session_messages.hpp"
+#include "protocol/session_frames.hpp"
+
+namespace fairlead {
+
+namespace actors {
+
+std::string_view to_string(attach_outcome o) noexcept {
+  static constexpr std::array<std::string_view, attach_outcome_count> names{
+      "first", "recovered", "gap", "bad_token", "wrong_user", "full", "ended"};
+  return names[static_cast<std::size_t>(o)];
+}
+
+void emit_receipt::answer(const emit_report& r) noexcept {
+  if (!answered_.exchange(true)) call_back(done_, r);
+}
+
+inbox_sink::~inbox_sink() { call_back(done_, inbox_page{true, true, {}}); }
+
+void inbox_sink::answer(inbox_page page) noexcept { call_back(done_, std::move(page)); }
+
+}  // namespace actors
+
+namespace detail {
+
+session_core::session_core(std::shared_ptr<const actors::registered_type> t, spawn_options&& o)
+    : type(std::move(t)),
+      id(std::move(o.id)),
+      user(std::move(o.user)),
+      arguments(std::move(o.arguments)),
+      metadata(std::move(o.metadata)),
+      options(o.options ? std::move(o.options) : type->options) {}
+
+void session_core::emit(std::string_view name, std::string data, emit_options how,
+                        emit_callback done) const {
+  auto asked = done || how.acked
+                   ? std::make_shared<actors::emit_receipt>(std::move(done), type->without_gaps)
+                   : nullptr;
+  const auto refuse = [&](emit_result why) {
+    actors::bump(type->counts.refused[static_cast<std::size_t>(why)]);
+    if (asked) asked->answer({why});
+  };
+  const auto size = data.size() + protocol::event_overhead;
+  if (state() == session_state::ended) return refuse(emit_result::ended);
+  if (size > type->max_frame || size > options->max_bytes) return refuse(emit_result::too_large);
+  if (!protocol::valid_name(name) || how.key.size() > 128 || !type->valid_json(data))
+    return refuse(emit_result::invalid_data);
+  if (!waiting_.try_add(1, size, type->max_waiting_messages, type->max_waiting_bytes))
+    return refuse(emit_result::overflow);
+  const auto timeout = how.acked ? std::max(how.ack_timeout, std::chrono::milliseconds{1})
+                                 : std::chrono::milliseconds{0};
+  actors::tell(actor, actors::emit_event{std::string{name}, std::move(data), std::move(how.key),
+                                         std::move(asked), timeout});
+}
+
+}  // namespace detail
+
+namespace {
+const std::string nothing;
+const std::vector<std::pair<std::string, std::string>> no_metadata;
+}  // namespace
+
+const std::string& session::id() const noexcept { return core_ ? core_->id : nothing; }
+const std::string& session::user() const noexcept { return core_ ? core_->user : nothing; }
+const std::string& session::type() const noexcept { return core_ ? core_->type->name : nothing; }
+const std::string& session::arguments() const noexcept {
+  return core_ ? core_->arguments : nothing;
+}
+const std::vector<std::pair<std::string, std::string>>& session::metadata() const noexcept {
+  return core_ ? core_->metadata : no_metadata;
+}
+session_state session::state() const noexcept {
+  return core_ ? core_->state() : session_state::ended;
+}
+session_end session::why_ended() const { return core_ ? core_->why_ended() : session_end{}; }
+
+void session::emit(std::string_view type, std::string data, emit_callback done) const {
+  emit(type, std::move(data), emit_options{}, std::move(done));
+}
+
+void session::emit(std::string_view type, std::string data, emit_options how,
+                   emit_callback done) const {
+  if (core_) return core_->emit(type, std::move(data), std::move(how), std::move(done));
+  actors::call_back(done, emit_report{});
+}
+
+std::future<emit_report> session::emit_reported(std::string_view type, std::string data,
+                                                emit_options how) const {
+  auto promise = std::make_shared<std::promise<emit_report>>();
+  auto future = promise->get_future();
+  emit(type, std::move(data), std::move(how),
+       [promise](const emit_report& r) { promise->set_value(r); });
+  return future;
+}
+
+void session::end(std::string reason) const {
+  if (core_) actors::tell(core_->actor, actors::end_session{std::move(reason)});
+}
+
+void session::issue_token(std::function<void(std::string)> done) const {
+  // Wrapped so that a dead actor's mailbox answers as well.
+  struct once {
+    std::function<void(std::string)> done;
+    ~once() { actors::call_back(done, std::string{}); }
+  };
+  auto answer = std::make_shared<once>(std::move(done));
+  if (core_)
+    actors::tell(core_->actor, actors::issue_token{[answer](std::string token) {
+                   actors::call_back(answer->done, std::move(token));
+                 }});
+}
+
+void session::start_timer(std::string name, std::chrono::milliseconds delay) const {
+  if (core_) actors::tell(core_->actor, actors::set_session_timer{std::move(name), delay, false});
+}
+
+void session::cancel_timer(std::string name) const {
+  if (core_) actors::tell(core_->actor, actors::set_session_timer{std::move(name), {}, true});
+}
+
+}  // namespace fairlead

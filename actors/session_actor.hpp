@@ -1,0 +1,138 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "actors/environment.hpp"
+#include "actors/lean_actor.hpp"
+#include "actors/session_core.hpp"
+#include "actors/session_messages.hpp"
+#include "protocol/resume_tokens.hpp"
+#include "protocol/session_machine.hpp"
+#include "protocol/stream.hpp"
+
+namespace fairlead::actors {
+
+/// The owner of one session: its stream, its sockets, its behaviour. To its connections it is a companion: they tell it that
+/// they opened, what they received and that they ended. Each of its sockets has a place in the stream and is sent what
+/// is behind it as long as there is room in its queue; so a slow socket costs no more than the stream does.
+class session_actor final : public lean_actor {
+ public:
+  session_actor(caf::actor_config&, std::shared_ptr<loop_unit>, environment&, loop_context&,
+                session_ptr);
+
+  const char* name() const override { return "session"; }
+  void on_exit() override;
+
+ private:
+  struct socket {
+    core_ptr who;
+    std::uint64_t next;          // the offset that it is sent next
+    std::string token;           // that it holds
+    bool lagging = false;        // `send_more` comes when its queue has room
+    std::uint32_t handled = 0;   // messages of its to be reported as handled after this run
+    std::uint32_t withheld = 0;  // in the inbox, which is full
+  };
+  struct waiter {  // for an acknowledgement
+    std::uint64_t offset;
+    protocol::time_point deadline;
+    emit_receipt_ptr asked;
+  };
+  struct reader {  // of the inbox
+    protocol::time_point deadline;
+    read_inbox what;
+  };
+  struct named_timer {
+    std::string name;
+    protocol::time_point when;
+  };
+
+  caf::behavior& handlers() override;
+  static caf::behavior make_handlers(loop_unit&);
+  void after_run() override;
+  void on_down(const caf::down_msg&) override;
+  void on_crash(std::string_view what) override;
+
+  void on(const session_begin&);
+  void on(const ask_to_attach&);
+  void on(emit_event&);
+  void on(const issue_token&);
+  void on(const set_session_timer&);
+  void on(send_more);
+  void on(read_inbox&);
+  void on(const set_owner&);
+  void on(session_due);
+  void on(const companion_opened&);
+  void on(const companion_received&);
+  void on(const companion_closed&);
+  [[nodiscard]] session_snapshot snapshot();
+
+  /// Steps the machine and carries out what it asks, in order.
+  template <class Event>
+  void apply(Event&&);
+  void entered(session_state before);
+  void carry_out(const protocol::sessions::let_in&);
+  void carry_out(const protocol::sessions::turn_away&);
+  void carry_out(const protocol::sessions::catch_up&);
+  void carry_out(const protocol::sessions::append&);
+  void carry_out(const protocol::sessions::refuse_emit&);
+  void carry_out(const protocol::sessions::restart&);
+  void carry_out(const protocol::sessions::report_ended&);
+
+  [[nodiscard]] socket* find(connection_id);
+  void turn_away(const core_ptr&, close_code, std::string reason, attach_outcome);
+  void detach(connection_id, const close_info&);
+  void send_last(const emit_receipt_ptr&);
+  void pump(socket&);
+  [[nodiscard]] bool send_one(socket&, protocol::receipt);
+  void drop_hopeless();
+  void acked(std::uint64_t offset);
+  void into_inbox(socket&, const message&);
+  [[nodiscard]] bool inbox_full() const;
+  void answer_readers();
+  void answer(const read_inbox&);
+  void make_behavior();
+  template <class Function>
+  void guarded(const char* where, Function&&);
+  void behavior_failed(const char* where, std::string_view what);
+  void set_alarm();
+  void record(const char* name, std::uint64_t detail = 0);
+  [[nodiscard]] std::uint64_t offset_of(const std::string& key) const;
+  [[nodiscard]] session handle() const { return session{core_}; }
+  [[nodiscard]] const session_options& options() const noexcept { return *core_->options; }
+  [[nodiscard]] session_counts& counts() const noexcept { return core_->type->counts; }
+
+  environment& env_;
+  loop_context& here_;
+  session_ptr core_;
+  protocol::sessions::state state_;
+  protocol::stream stream_;
+  protocol::resume_tokens tokens_;
+  std::unique_ptr<session_behavior> behavior_;
+  std::vector<socket> sockets_;
+  std::vector<waiter> waiters_;  // by offset
+  std::unique_ptr<protocol::stream> inbox_;
+  std::vector<reader> readers_;
+  std::vector<named_timer> timers_;
+  std::vector<std::pair<std::string, std::uint64_t>> keys_;  // of the last keyed emits, a ring
+  std::size_t next_key_ = 0;
+  caf::strong_actor_ptr owner_;
+  protocol::timer alarm_;
+  protocol::time_point alarm_at_ = protocol::time_point::max();
+  const protocol::time_point began_;
+  protocol::time_point entered_at_;
+  const protocol::wall_time began_wall_;
+  std::uint64_t acked_ = 0, emitted_ = 0, replayed_ = 0, received_ = 0, resumes_ = 0;
+  std::uint32_t restarts_ = 0;
+  std::vector<session_snapshot::event> events_;  // a ring of 16
+  std::size_t next_event_ = 0;
+
+  // What the effects of the event that is being handled are about.
+  const core_ptr* attaching_ = nullptr;
+  emit_event* emitting_ = nullptr;
+};
+
+}  // namespace fairlead::actors

@@ -1,0 +1,57 @@
+#include "protocol/resume_tokens.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace fairlead::protocol {
+namespace {
+
+/// Looks at every byte, so that how long it takes tells nothing about where they differ.
+bool same(std::string_view a, std::string_view b) noexcept {
+  if (a.size() != b.size()) return false;
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+  return difference == 0;
+}
+
+}  // namespace
+
+void resume_tokens::issue(std::string token, time_point now) {
+  add({std::move(token), {}, now + lifetime_}, now);
+}
+
+bool resume_tokens::good(std::string_view token, time_point now) const noexcept {
+  bool found = false;
+  for (const auto& e : entries_) found |= same(e.token, token) && now < e.expires;
+  return found && !token.empty();
+}
+
+void resume_tokens::rotate(std::string_view used, std::string next, time_point now) {
+  const auto in_use = std::ranges::find_if(entries_, [&](auto& e) { return same(e.token, used); });
+  std::string before;
+  if (in_use != entries_.end()) {
+    before = in_use->token;
+    std::erase_if(entries_, [old = in_use->before](const entry& e) {
+      return !old.empty() && e.token == old;
+    });
+  }
+  add({std::move(next), std::move(before), time_point::max()}, now);
+}
+
+void resume_tokens::release(std::string_view token, time_point now) {
+  for (auto& e : entries_)
+    if (same(e.token, token)) e.expires = now + lifetime_;
+}
+
+void resume_tokens::add(entry added, time_point now) {
+  std::erase_if(entries_, [&](const entry& e) { return e.expires <= now; });
+  if (entries_.size() >= most) {
+    const auto held = [](const entry& e) { return e.expires == time_point::max(); };
+    const auto oldest = std::ranges::find_if_not(entries_, held);
+    entries_.erase(oldest == entries_.end() ? entries_.begin() : oldest);
+  }
+  entries_.push_back(std::move(added));
+}
+
+}  // namespace fairlead::protocol

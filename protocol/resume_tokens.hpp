@@ -1,0 +1,40 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/time.hpp"
+
+namespace fairlead::protocol {
+
+/// The tokens with which clients may attach to one session. Each attach gets a new one; the one that was used stays good
+/// until its successor is used, because a client may lose its socket before it has read it. A token that no socket holds
+/// expires. At most `most` at a time: the oldest that no socket holds goes. Comparing takes as long for any token of a length.
+class resume_tokens {
+ public:
+  static constexpr std::size_t most = 16;
+  explicit resume_tokens(std::chrono::milliseconds lifetime) : lifetime_(lifetime) {}
+
+  /// One more, that no socket holds.
+  void issue(std::string token, time_point now);
+  [[nodiscard]] bool good(std::string_view token, time_point now) const noexcept;
+  /// A socket has attached with `used`, and was given `next`, which it holds from now on. What came before `used` is used up.
+  void rotate(std::string_view used, std::string next, time_point now);
+  /// The socket that held this one is gone: it begins to expire.
+  void release(std::string_view token, time_point now);
+
+ private:
+  struct entry {
+    std::string token, before;  ///< `before`: the one that it is the successor of
+    time_point expires;         ///< max(): a socket holds it
+  };
+  void add(entry, time_point now);
+
+  std::chrono::milliseconds lifetime_;
+  std::vector<entry> entries_;  // oldest first
+};
+
+}  // namespace fairlead::protocol

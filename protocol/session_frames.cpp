@@ -1,0 +1,112 @@
+#include "protocol/session_frames.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace fairlead::protocol {
+namespace {
+
+bool plain(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+         c == '_' || c == ':' || c == '-';
+}
+
+void append_number(std::string& out, std::uint64_t n) {
+  std::array<char, 20> digits;
+  out.append(digits.data(), std::to_chars(digits.begin(), digits.end(), n).ptr);
+}
+
+/// `n` in at least `width` digits.
+void append_padded(std::string& out, unsigned n, unsigned width) {
+  for (unsigned least = 10; width > 1; --width, least *= 10)
+    if (n < least) out.append(width - 1, '0'), width = 1;
+  append_number(out, n);
+}
+
+void append_time(std::string& out, wall_time t) {
+  using namespace std::chrono;
+  const auto day = floor<days>(t);
+  const year_month_day date{day};
+  const auto ms = floor<milliseconds>(t - day).count();
+  append_padded(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
+  out += '-';
+  append_padded(out, static_cast<unsigned>(date.month()), 2);
+  out += '-';
+  append_padded(out, static_cast<unsigned>(date.day()), 2);
+  out += 'T';
+  append_padded(out, static_cast<unsigned>(ms / 3'600'000), 2);
+  out += ':';
+  append_padded(out, static_cast<unsigned>(ms / 60'000 % 60), 2);
+  out += ':';
+  append_padded(out, static_cast<unsigned>(ms / 1000 % 60), 2);
+  out += '.';
+  append_padded(out, static_cast<unsigned>(ms % 1000), 3);
+  out += 'Z';
+}
+
+}  // namespace
+
+bool valid_session_id(std::string_view id) noexcept {
+  return !id.empty() && id.size() <= 128 && std::ranges::all_of(id, plain);
+}
+
+bool valid_name(std::string_view name) noexcept {
+  return !name.empty() && name.size() <= 64 &&
+         std::ranges::all_of(name, [](char c) { return plain(c) || c == '/'; });
+}
+
+message encode_event(std::string_view session, std::uint64_t offset, std::string_view type,
+                     std::string_view data, wall_time at) {
+  thread_local std::string out;  // one per loop: no allocation but the message's own
+  out.clear();
+  out.append(R"({"session":")").append(session).append(R"(","offset":)");
+  append_number(out, offset);
+  out.append(R"(,"type":")").append(type).append(R"(","data":)").append(data);
+  out += R"(,"time":")";
+  append_time(out, at);
+  out += R"("})";
+  auto encoded = message::text(out);
+  if (out.capacity() > 64 * 1024) out = {};
+  return encoded;
+}
+
+message encode_attached(const attached_notice& n) {
+  std::string out;
+  out.append(R"({"session":")").append(n.session).append(R"(","attached":{"recovered":)");
+  out.append(n.recovered ? "true" : "false");
+  out.append(R"(,"epoch":")").append(n.epoch).append(R"(","offset":)");
+  append_number(out, n.offset);
+  out.append(R"(,"token":")").append(n.token).append(R"("}})");
+  return message::text(out);
+}
+
+std::optional<std::uint64_t> parse_ack(std::string_view text) noexcept {
+  const auto skip_spaces = [&] {
+    const auto first = text.find_first_not_of(" \t\r\n");
+    text.remove_prefix(std::min(first, text.size()));
+  };
+  const auto take = [&](std::string_view token) {
+    skip_spaces();
+    if (!text.starts_with(token)) return false;
+    text.remove_prefix(token.size());
+    return true;
+  };
+  if (!take("{") || !take("\"ack\"") || !take(":")) return {};
+  skip_spaces();
+  std::uint64_t offset = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), offset);
+  if (error != std::errc{} || (text[0] == '0' && end != text.data() + 1)) return {};
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  if (!take("}")) return {};
+  skip_spaces();
+  return text.empty() ? std::optional{offset} : std::nullopt;
+}
+
+std::string to_rfc3339(wall_time t) {
+  std::string out;
+  append_time(out, t);
+  return out;
+}
+
+}  // namespace fairlead::protocol
