@@ -42,7 +42,7 @@ struct backbone_options {
   std::function<void(const connection&, const close_info&)> on_close;
   connection_behavior_factory per_connection;
   user_behavior_factory per_user;
-  fairlead::session_types session_types;                  ///< what may be spawned
+  fairlead::session_types session_types = {};             ///< what may be spawned
   std::function<std::string()> make_token = {};           ///< null: `make_secret`
   std::function<bool(std::string_view)> valid_json = {};  ///< null: everything is
 };
