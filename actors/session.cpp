@@ -104,8 +104,11 @@ void session::end(std::string reason) const {
 void session::issue_token(std::function<void(std::string)> done) const {
   // Wrapped so that a dead actor's mailbox answers as well.
   struct once {
-    std::function<void(std::string)> done;
+    explicit once(std::function<void(std::string)> d) : done(std::move(d)) {}
     ~once() { actors::call_back(done, std::string{}); }
+    once(const once&) = delete;
+    once& operator=(const once&) = delete;
+    std::function<void(std::string)> done;
   };
   auto answer = std::make_shared<once>(std::move(done));
   if (core_)

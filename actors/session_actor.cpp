@@ -77,7 +77,7 @@ void session_actor::apply(Event&& happened) {
   const auto before = machine::kind_of(state_);
   machine::step(state_, std::forward<Event>(happened), options(), loop().now(), out);
   if (machine::kind_of(state_) != before) entered(before);
-  for (const auto& e : out) std::visit([this](const auto& what) { carry_out(what); }, e);
+  for (const auto& e : out) std::visit([this](const auto& what) { this->carry_out(what); }, e);
   out.clear();
   here_.session_effects = std::move(out);
 }
@@ -200,7 +200,7 @@ void session_actor::carry_out(const machine::catch_up& e) {
     const close_info why{close_code::session_taken_over, "another socket has attached",
                          initiator::application, false};
     older->close(why.code, why.reason, why.by, {});
-    detach(older->id, why);
+    let_go(older->id, why);
   }
   if (const auto* const over = std::get_if<machine::ended>(&state_))  // a behaviour threw
     return turn_away(who, close_code::session_ended, over->info.reason, attach_outcome::ended);
@@ -232,9 +232,9 @@ void session_actor::carry_out(const machine::catch_up& e) {
   guarded("on_attach", [&] { behavior_->on_attach(handle(), connection{who}); });
 }
 
-void session_actor::on(const companion_closed& m) { detach(m.who->id, m.info); }
+void session_actor::on(const companion_closed& m) { let_go(m.who->id, m.info); }
 
-void session_actor::detach(connection_id id, const close_info& why) {
+void session_actor::let_go(connection_id id, const close_info& why) {
   auto* const s = find(id);
   if (!s) return;
   const auto who = s->who;
@@ -358,7 +358,7 @@ void session_actor::drop_hopeless() {
                          "slow: the session does not keep what it missed", initiator::limit, false};
     env_.count(protocol::limit_hit::slow_close);
     who->close(why.code, why.reason, why.by, {});
-    detach(who->id, why);
+    let_go(who->id, why);
   }
 }
 

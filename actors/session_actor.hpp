@@ -84,7 +84,7 @@ class session_actor final : public lean_actor {
 
   [[nodiscard]] socket* find(connection_id);
   void turn_away(const core_ptr&, close_code, std::string reason, attach_outcome);
-  void detach(connection_id, const close_info&);
+  void let_go(connection_id, const close_info&);
   void send_last(const emit_receipt_ptr&);
   void pump(socket&);
   [[nodiscard]] bool send_one(socket&, protocol::receipt);

@@ -23,7 +23,8 @@ template <event Event>
 void detail::apply(state& current, Event&& happened, const session_options& options, time_point now,
                    effects& out) {
   const rules::context c{options, now, out};
-  std::visit([&](auto& in) { enter(current, rules::on(in, std::move(happened), c)); }, current);
+  std::visit([&](auto& in) { enter(current, rules::on(in, std::forward<Event>(happened), c)); },
+             current);
 }
 
 template void detail::apply(state&, ask_attach&&, const session_options&, time_point, effects&);
