@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "protocol/session_frames.hpp"
+#include "protocol/session_options.hpp"
 #include "service/address.hpp"
 #include "service/origins.hpp"
 #include "service/text.hpp"
@@ -142,6 +144,16 @@ problems check(const server_options& o) {
   check_limits(o.limits, found);
   check_tls(o.tls, found);
   check_compression(o.compression, found);
+  for (const auto& [name, type] : o.session_types) {
+    if (!protocol::valid_name(name))
+      found.push_back(
+          {"session_types",
+           fmt::format("{} is no name; give 1 to 64 letters, digits, \".\", \"_\", \":\", "
+                       "\"-\" or \"/\"",
+                       in_quotes(name))});
+    if (auto what = protocol::session_options_problem(type.options); !what.empty())
+      found.push_back({fmt::format("session_types.{}", name), std::move(what)});
+  }
   if (o.user_linger < std::chrono::milliseconds{0}) {
     found.push_back(
         {"user_linger", fmt::format("{} ms is negative; give 0 or more", o.user_linger.count())});

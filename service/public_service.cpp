@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "service/attach_query.hpp"
 #include "service/http_answer.hpp"
 #include "service/origins.hpp"
 #include "service/text.hpp"
@@ -60,9 +61,10 @@ admission public_service::admit_or_refuse(const upgrade_request& request) const 
   } catch (...) {
   }
   if (options_.logger) {
+    const auto target = without_token(request.target);
     (*options_.logger)(
         severity::error, "upgrade.hook_threw",
-        {{"peer", request.peer}, {"target", request.target}, {"what", std::string_view{what}}});
+        {{"peer", request.peer}, {"target", target}, {"what", std::string_view{what}}});
   }
   return refuse{.status = 500, .reason = "the server could not decide on this request"};
 }
@@ -70,9 +72,10 @@ admission public_service::admit_or_refuse(const upgrade_request& request) const 
 net::http_response public_service::turn_away(const upgrade_request& request,
                                              const refuse& no) const {
   if (options_.logger) {
+    const auto target = without_token(request.target);
     (*options_.logger)(severity::info, "upgrade.refused",
                        {{"peer", request.peer},
-                        {"target", request.target},
+                        {"target", target},
                         {"status", std::uint64_t{no.status}},
                         {"reason", std::string_view{no.reason}}});
   }
@@ -98,6 +101,14 @@ public_service::upgrade(std::size_t loop, const upgrade_request& request, const 
          fmt::format("pages of {} may not connect: they are not in this server's list of origins",
                      in_quotes(origin))});
   }
+  std::unique_ptr<const protocol::attach_request> attach;
+  if (options_.has_sessions) {
+    auto wanted = parse_attach_query(request.query);
+    if (!wanted)
+      return turn_away(request,
+                       {400, fmt::format("{}: {}", wanted.error().where, wanted.error().what)});
+    attach = std::move(*wanted);
+  }
   auto decision = admit_or_refuse(request);
   if (const auto* no = std::get_if<refuse>(&decision)) return turn_away(request, *no);
   auto& user = std::get<admit>(decision).user;
@@ -110,8 +121,9 @@ public_service::upgrade(std::size_t loop, const upgrade_request& request, const 
   static_cast<void>(options_.backbone->connect(loop, take(),
                                                {.peer = std::string{request.peer},
                                                 .user = std::move(user),
-                                                .target = std::string{request.target},
-                                                .reserved = true}));
+                                                .target = without_token(request.target),
+                                                .reserved = true,
+                                                .attach = std::move(attach)}));
   return {};
 }
 

@@ -21,6 +21,7 @@ struct public_service_options {
   std::function<admission(const upgrade_request&)> on_upgrade;  ///< may be empty
   std::shared_ptr<log> logger;                                  ///< null: silent
   std::shared_ptr<protocol::limit_hits> hits;
+  bool has_sessions = false;       ///< clients may attach to sessions
   std::function<bool()> ready;     ///< no drain or shutdown has begun
   std::function<bool()> refusing;  ///< nobody is accepted any more
 };

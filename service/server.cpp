@@ -110,6 +110,26 @@ void server::remove(connection_id id, close_code code, std::string reason, close
   if (done) done(close_result::no_such_connection);
 }
 
+spawned_session server::spawn_session(const std::string& type, spawn_options how) {
+  return impl_ ? impl_->backbone().spawn_session(type, std::move(how)) : spawned_session{};
+}
+
+session server::find_session(const std::string& id) const {
+  return impl_ ? impl_->backbone().find_session(id) : session{};
+}
+
+std::future<inbox_page> server::read_inbox(const std::string& id, std::uint64_t after,
+                                           std::size_t limit, std::chrono::milliseconds wait) {
+  auto [answer, future] = promised<inbox_page>();
+  if (impl_)
+    impl_->backbone().read_inbox(id, after, limit, wait, std::move(answer));
+  else
+    answer({});
+  return std::move(future);
+}
+
+std::size_t server::session_count() const { return impl_ ? impl_->backbone().session_count() : 0; }
+
 std::size_t server::connection_count() const noexcept {
   return impl_ ? impl_->backbone().connection_count() : 0;
 }

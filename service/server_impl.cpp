@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "service/internal_api.hpp"
+#include "service/json_check.hpp"
 #include "service/options.hpp"
 #include "service/public_service.hpp"
 
@@ -78,7 +79,9 @@ void server::impl::start_backbone() {
                                .on_message = std::move(options_.on_message),
                                .on_close = std::move(options_.on_close),
                                .per_connection = std::move(options_.per_connection),
-                               .per_user = std::move(options_.per_user)});
+                               .per_user = std::move(options_.per_user),
+                               .session_types = options_.session_types,
+                               .valid_json = &service::is_json});
 }
 
 void server::impl::start_listeners() {
@@ -89,6 +92,7 @@ void server::impl::start_listeners() {
                                       .on_upgrade = std::move(options_.on_upgrade),
                                       .logger = options_.logger,
                                       .hits = hits_,
+                                      .has_sessions = !options_.session_types.empty(),
                                       .ready = [this] { return !unready_; },
                                       .refusing = [this] { return refusing_.load(); }});
   public_service_ = clients;

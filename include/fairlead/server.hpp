@@ -18,6 +18,7 @@
 #include <fairlead/drain.hpp>
 #include <fairlead/limits.hpp>
 #include <fairlead/log.hpp>
+#include <fairlead/session.hpp>
 #include <fairlead/snapshot.hpp>
 #include <fairlead/tls.hpp>
 
@@ -89,6 +90,10 @@ struct server_options {
   connection_behavior_factory per_connection = {};
   /// If set, one for each user that has connections.
   user_behavior_factory per_user = {};
+
+  /// The kinds of session that may be spawned, by name. With any, a client attaches to one of its sessions by
+  /// `?session=ID&token=TOKEN&after=OFFSET`; such a connection is its session's, and the handlers above are not told of it.
+  fairlead::session_types session_types = {};
 };
 
 /// A WebSocket server: event loops, connections, supervision. Its functions may be called from any thread.
@@ -144,6 +149,17 @@ class server {
   /// Removal: starts a close with this code and reason. Idempotent, safe at any moment of the connection's life.
   void remove(connection_id, close_code = close_code::normal, std::string reason = {},
               close_callback done = {});
+
+  /// Spawns a session of a registered type. Any thread; never waits.
+  spawned_session spawn_session(const std::string& type, spawn_options = {});
+  /// One that has not ended; null otherwise.
+  [[nodiscard]] session find_session(const std::string& id) const;
+  /// For sessions without a behaviour: up to `limit` messages of clients behind `after`, which counts as done with and is
+  /// forgotten. At once if there are any, otherwise when one comes or `wait` is over.
+  [[nodiscard]] std::future<inbox_page> read_inbox(const std::string& id, std::uint64_t after = 0,
+                                                   std::size_t limit = 100,
+                                                   std::chrono::milliseconds wait = {});
+  [[nodiscard]] std::size_t session_count() const;
 
   [[nodiscard]] std::size_t connection_count() const noexcept;
 

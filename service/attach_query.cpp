@@ -1,0 +1,89 @@
+#include "service/attach_query.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "net/request_target.hpp"
+#include "service/text.hpp"
+
+namespace fairlead::service {
+namespace {
+
+constexpr std::array<std::string_view, 4> names{"session", "token", "after", "epoch"};
+
+std::optional<std::uint64_t> offset_of(std::string_view text) noexcept {
+  std::uint64_t n = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), n);
+  return error == std::errc{} && rest == text.data() + text.size() ? std::optional{n}
+                                                                   : std::nullopt;
+}
+
+/// Calls `visit(name, value, whole)` with each encoded parameter, `a=b` and `a` alike.
+template <class Visitor>
+void for_each_parameter(std::string_view query, Visitor&& visit) {
+  while (true) {
+    const auto one = query.substr(0, query.find('&'));
+    const auto name = one.substr(0, one.find('='));
+    visit(name, one.substr(std::min(name.size() + 1, one.size())), one);
+    if (one.size() == query.size()) return;
+    query.remove_prefix(one.size() + 1);
+  }
+}
+
+}  // namespace
+
+parsed<std::unique_ptr<const protocol::attach_request>> parse_attach_query(std::string_view query) {
+  if (query.find("session") == std::string_view::npos) return {nullptr};
+  std::array<std::optional<std::string>, names.size()> found;
+  std::optional<problem> wrong;
+  for_each_parameter(query, [&](std::string_view name, std::string_view value, std::string_view) {
+    const auto decoded = net::percent_decoded(name);
+    const auto at = decoded ? std::ranges::find(names, *decoded) : names.end();
+    if (at == names.end() || wrong) return;
+    auto& place = found[static_cast<std::size_t>(at - names.begin())];
+    if (place) wrong = problem{std::string{*at}, "given twice; give it once"};
+    place = net::percent_decoded(value);
+    if (!place)
+      wrong = problem{std::string{*at}, "it has a % that two hexadecimal digits do not follow"};
+  });
+  if (wrong) return *wrong;
+  auto& [session, token, after, epoch] = found;
+  if (!session) return {nullptr};
+  if (!protocol::valid_session_id(*session))
+    return problem{"session", fmt::format("{} is no session id", in_quotes(*session))};
+  auto wants = std::make_unique<protocol::attach_request>();
+  wants->session = std::move(*session);
+  wants->token = std::move(token).value_or("");
+  wants->epoch = std::move(epoch).value_or("");
+  if (after && !after->empty()) {
+    const auto offset = offset_of(*after);
+    if (!offset)
+      return problem{"after", fmt::format("{} is no offset; give the last one that the client has, "
+                                          "a whole number from 0",
+                                          in_quotes(*after))};
+    wants->after = *offset;
+  }
+  return {std::move(wants)};
+}
+
+std::string without_token(std::string_view target) {
+  const auto query = target.find('?');
+  std::string out{target.substr(0, query)};
+  if (query == std::string_view::npos) return out;
+  out += '?';
+  for_each_parameter(target.substr(query + 1),
+                     [&](std::string_view name, std::string_view, std::string_view whole) {
+                       const auto decoded = net::percent_decoded(name);
+                       const bool shown = decoded && *decoded != "token";
+                       out += shown ? std::string{whole} : fmt::format("{}=***", name);
+                       out += '&';
+                     });
+  out.pop_back();
+  return out;
+}
+
+}  // namespace fairlead::service
