@@ -84,6 +84,7 @@ class session_actor final : public lean_actor {
 
   [[nodiscard]] socket* find(connection_id);
   void turn_away(const core_ptr&, close_code, std::string reason, attach_outcome);
+  void dismiss(core_ptr, const close_info&);
   void let_go(connection_id, const close_info&);
   void send_last(const emit_receipt_ptr&);
   void pump(socket&);
@@ -125,7 +126,7 @@ class session_actor final : public lean_actor {
   const protocol::time_point began_;
   protocol::time_point entered_at_;
   const protocol::wall_time began_wall_;
-  std::uint64_t acked_ = 0, emitted_ = 0, replayed_ = 0, received_ = 0, resumes_ = 0;
+  std::uint64_t acked_ = 0, replayed_ = 0, received_ = 0, resumes_ = 0;
   std::uint32_t restarts_ = 0;
   std::vector<session_snapshot::event> events_;  // a ring of 16
   std::size_t next_event_ = 0;
@@ -134,5 +135,29 @@ class session_actor final : public lean_actor {
   const core_ptr* attaching_ = nullptr;
   emit_event* emitting_ = nullptr;
 };
+
+template <class Event>
+void session_actor::apply(Event&& happened) {
+  // One vector for all sessions of the loop: a step allocates nothing once its capacity is there.
+  auto out = std::exchange(here_.session_effects, {});
+  const auto before = protocol::sessions::kind_of(state_);
+  protocol::sessions::step(state_, std::forward<Event>(happened), options(), loop().now(), out);
+  if (protocol::sessions::kind_of(state_) != before) entered(before);
+  for (const auto& e : out) std::visit([this](const auto& what) { this->carry_out(what); }, e);
+  out.clear();
+  here_.session_effects = std::move(out);
+}
+
+template <class Function>
+void session_actor::guarded(const char* where, Function&& function) {
+  if (!behavior_) return;
+  try {
+    function();
+  } catch (const std::exception& e) {
+    behavior_failed(where, e.what());
+  } catch (...) {
+    behavior_failed(where, "not a std::exception");
+  }
+}
 
 }  // namespace fairlead::actors

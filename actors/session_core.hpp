@@ -74,7 +74,6 @@ class emit_receipt final : public protocol::receipt_sink {
   void appended(std::uint64_t offset, emit_result unless_known) noexcept {
     unless_known_ = {unless_known, offset};
   }
-  [[nodiscard]] std::uint64_t offset() const noexcept { return unless_known_.offset; }
   void answer(const emit_report&) noexcept;
 
  private:
@@ -103,7 +102,7 @@ using inbox_sink_ptr = std::shared_ptr<inbox_sink>;
 namespace fairlead::detail {
 
 /// What every handle to one session shares with its actor. Any thread; outlives actor and server.
-class session_core : public std::enable_shared_from_this<session_core> {
+class session_core {
  public:
   session_core(std::shared_ptr<const actors::registered_type>, spawn_options&&);
 

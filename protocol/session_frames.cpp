@@ -17,34 +17,6 @@ void append_number(std::string& out, std::uint64_t n) {
   out.append(digits.data(), std::to_chars(digits.begin(), digits.end(), n).ptr);
 }
 
-/// `n` in at least `width` digits.
-void append_padded(std::string& out, unsigned n, unsigned width) {
-  for (unsigned least = 10; width > 1; --width, least *= 10)
-    if (n < least) out.append(width - 1, '0'), width = 1;
-  append_number(out, n);
-}
-
-void append_time(std::string& out, wall_time t) {
-  using namespace std::chrono;
-  const auto day = floor<days>(t);
-  const year_month_day date{day};
-  const auto ms = floor<milliseconds>(t - day).count();
-  append_padded(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
-  out += '-';
-  append_padded(out, static_cast<unsigned>(date.month()), 2);
-  out += '-';
-  append_padded(out, static_cast<unsigned>(date.day()), 2);
-  out += 'T';
-  append_padded(out, static_cast<unsigned>(ms / 3'600'000), 2);
-  out += ':';
-  append_padded(out, static_cast<unsigned>(ms / 60'000 % 60), 2);
-  out += ':';
-  append_padded(out, static_cast<unsigned>(ms / 1000 % 60), 2);
-  out += '.';
-  append_padded(out, static_cast<unsigned>(ms % 1000), 3);
-  out += 'Z';
-}
-
 }  // namespace
 
 bool valid_session_id(std::string_view id) noexcept {
@@ -64,7 +36,7 @@ message encode_event(std::string_view session, std::uint64_t offset, std::string
   append_number(out, offset);
   out.append(R"(,"type":")").append(type).append(R"(","data":)").append(data);
   out += R"(,"time":")";
-  append_time(out, at);
+  append_rfc3339(out, at);
   out += R"("})";
   auto encoded = message::text(out);
   if (out.capacity() > 64 * 1024) out = {};
@@ -101,12 +73,6 @@ std::optional<std::uint64_t> parse_ack(std::string_view text) noexcept {
   if (!take("}")) return {};
   skip_spaces();
   return text.empty() ? std::optional{offset} : std::nullopt;
-}
-
-std::string to_rfc3339(wall_time t) {
-  std::string out;
-  append_time(out, t);
-  return out;
 }
 
 }  // namespace fairlead::protocol

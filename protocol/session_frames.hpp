@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,10 +7,10 @@
 
 #include <fairlead/message.hpp>
 
+#include "protocol/rfc3339.hpp"
+
 /// What sessions and their clients say to each other: JSON in text messages, docs/sessions.md.
 namespace fairlead::protocol {
-
-using wall_time = std::chrono::system_clock::time_point;
 
 /// What a client asks for when it attaches. All of it came from a client.
 struct attach_request {
@@ -46,8 +45,5 @@ struct attached_notice {
 
 /// The offset of `{"ack":7}`, spaces allowed; nothing if this is another message.
 [[nodiscard]] std::optional<std::uint64_t> parse_ack(std::string_view text) noexcept;
-
-/// `2026-01-02T03:04:05.678Z` (RFC 3339).
-[[nodiscard]] std::string to_rfc3339(wall_time);
 
 }  // namespace fairlead::protocol

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 namespace fairlead::service {
@@ -116,12 +115,6 @@ std::optional<std::string_view> nearest(std::string_view word,
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> known) {
   const auto found = nearest(word, known);
   return found ? fmt::format("; did you mean \"{}\"?", *found) : std::string{};
-}
-
-std::string rfc3339(system_clock::time_point when) {
-  const auto second = floor<seconds>(when);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(system_clock::to_time_t(second)),
-                     duration_cast<milliseconds>(when - second).count());
 }
 
 std::string in_words(milliseconds d) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/rfc3339.hpp"
+
 /// Text that comes from outside, made fit to be shown; times and durations, as all of Fairlead writes them.
 namespace fairlead::service {
 
@@ -34,8 +36,7 @@ struct decoded {
 [[nodiscard]] std::string did_you_mean(std::string_view word,
                                        std::span<const std::string_view> known);
 
-/// RFC 3339 in UTC with milliseconds: `2026-01-31T12:00:00.000Z`.
-[[nodiscard]] std::string rfc3339(std::chrono::system_clock::time_point);
+using protocol::rfc3339;
 
 /// For people: `250 ms`, `3.2 s`, `4 min 5 s`, `2 h 10 min`, `3 d 4 h`.
 [[nodiscard]] std::string in_words(std::chrono::milliseconds);

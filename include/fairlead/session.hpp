@@ -246,7 +246,7 @@ struct session_snapshot {
   std::uint64_t offset = 0, first_kept = 0,
                 acked = 0;  ///< of its stream; `first_kept` 0: nothing is kept
   std::uint64_t kept_messages = 0, kept_bytes = 0;
-  std::uint64_t emitted = 0, replayed = 0, received = 0, resumes = 0, inbox = 0, mailbox = 0;
+  std::uint64_t replayed = 0, received = 0, resumes = 0, inbox = 0, mailbox = 0;
   std::uint32_t restarts = 0;
   bool has_owner = false;
   struct socket {
