@@ -218,15 +218,18 @@ void backbone::read_inbox(const std::string& id, std::uint64_t after, std::size_
   asked->answer({found.ended != nullptr, found.ended != nullptr, {}});
 }
 
-void backbone::take_sessions(milliseconds timeout, std::function<void(sessions_snapshot)> report) {
-  collect_sessions(impl_->env, impl_->env.sessions.all(), timeout, std::move(report));
+std::vector<session> backbone::sessions() const {
+  std::vector<session> all;
+  for (auto& core : impl_->env.sessions.all()) all.emplace_back(std::move(core));
+  return all;
 }
 
-void backbone::take_session(const std::string& id, milliseconds timeout,
-                            std::function<void(sessions_snapshot)> report) {
-  auto found = impl_->env.sessions.find(id).session;
-  if (!found) return report({});
-  collect_sessions(impl_->env, {std::move(found)}, timeout, std::move(report));
+void backbone::take_sessions(const std::vector<session>& whom, milliseconds timeout,
+                             std::function<void(sessions_snapshot)> report) {
+  std::vector<std::shared_ptr<const detail::session_core>> cores;
+  for (const auto& one : whom)
+    if (one) cores.push_back(one.core());
+  collect_sessions(impl_->env, std::move(cores), timeout, std::move(report));
 }
 
 const std::vector<std::shared_ptr<const registered_type>>&

@@ -138,6 +138,7 @@ class backbone {
   find_ended_session(const std::string& id) const;
   [[nodiscard]] std::vector<ended_session> ended_sessions() const;  ///< newest first
   [[nodiscard]] std::size_t session_count() const;
+  [[nodiscard]] std::vector<session> sessions() const;  ///< that have not ended, in no order
   /// Messages of clients behind `after`, which counts as done with; waits for some up to `wait`.
   void read_inbox(const std::string& id, std::uint64_t after, std::size_t limit, milliseconds wait,
                   std::function<void(inbox_page)> done);
@@ -145,10 +146,9 @@ class backbone {
     std::vector<session_snapshot> sessions;  ///< in no order
     std::vector<std::string> unanswered;     ///< ids
   };
-  void take_sessions(milliseconds timeout, std::function<void(sessions_snapshot)>);
-  /// As `take_sessions`, of one: empty if there is none.
-  void take_session(const std::string& id, milliseconds timeout,
-                    std::function<void(sessions_snapshot)>);
+  /// Of these; those that have ended meanwhile are not in it.
+  void take_sessions(const std::vector<session>&, milliseconds timeout,
+                     std::function<void(sessions_snapshot)>);
   /// By type, in the order of their names.
   [[nodiscard]] const std::vector<std::shared_ptr<const registered_type>>&
   session_types() const noexcept;

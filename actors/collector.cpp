@@ -231,11 +231,13 @@ class closed_collector final : public collector<std::vector<protocol::closed_rec
   }
 };
 
+using const_session_ptr = std::shared_ptr<const detail::session_core>;
+
 class sessions_collector final : public collector<backbone::sessions_snapshot> {
  public:
   sessions_collector(caf::actor_config& config, std::shared_ptr<loop_unit> unit, environment& env,
                      milliseconds timeout, std::function<void(backbone::sessions_snapshot)> report,
-                     std::vector<session_ptr> whom)
+                     std::vector<const_session_ptr> whom)
       : collector(config, std::move(unit), env, timeout, std::move(report)),
         whom_(std::move(whom)) {}
 
@@ -257,7 +259,7 @@ class sessions_collector final : public collector<backbone::sessions_snapshot> {
     r.unanswered.assign(silent_.begin(), silent_.end());
   }
 
-  std::vector<session_ptr> whom_;
+  std::vector<const_session_ptr> whom_;
   std::set<std::string> silent_;  // asked, and neither answered nor gone
 };
 
@@ -288,7 +290,7 @@ void collect_connection(environment& env, connection_id id, milliseconds timeout
   collect<connection_collector>(env, timeout, std::move(report), id);
 }
 
-void collect_sessions(environment& env, std::vector<session_ptr> whom, milliseconds timeout,
+void collect_sessions(environment& env, std::vector<const_session_ptr> whom, milliseconds timeout,
                       std::function<void(backbone::sessions_snapshot)> report) {
   collect<sessions_collector>(env, timeout, std::move(report), std::move(whom));
 }

@@ -21,7 +21,7 @@ void collect_closed(environment&, std::chrono::milliseconds timeout,
                     std::function<void(std::vector<protocol::closed_record>)>);
 
 /// Of these sessions.
-void collect_sessions(environment&, std::vector<std::shared_ptr<detail::session_core>>,
+void collect_sessions(environment&, std::vector<std::shared_ptr<const detail::session_core>>,
                       std::chrono::milliseconds timeout,
                       std::function<void(backbone::sessions_snapshot)>);
 

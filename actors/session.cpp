@@ -21,6 +21,8 @@ void emit_receipt::answer(const emit_report& r) noexcept {
 
 inbox_sink::~inbox_sink() { call_back(done_, inbox_page{true, true, {}}); }
 
+end_receipt::~end_receipt() { call_back(done_, who_->why_ended()); }
+
 void inbox_sink::answer(inbox_page page) noexcept { call_back(done_, std::move(page)); }
 
 }  // namespace actors
@@ -98,7 +100,14 @@ std::future<emit_report> session::emit_reported(std::string_view type, std::stri
 }
 
 void session::end(std::string reason) const {
-  if (core_) actors::tell(core_->actor, actors::end_session{std::move(reason)});
+  if (core_) actors::tell(core_->actor, actors::end_session{std::move(reason), nullptr});
+}
+
+void session::end(std::string reason, std::function<void(const session_end&)> done) const {
+  if (!core_) return actors::call_back(done, session_end{});
+  actors::tell(core_->actor,
+               actors::end_session{std::move(reason),
+                                   std::make_shared<actors::end_receipt>(core_, std::move(done))});
 }
 
 void session::issue_token(std::function<void(std::string)> done) const {

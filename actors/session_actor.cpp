@@ -265,6 +265,8 @@ session_snapshot session_actor::snapshot() {
   s.state = machine::kind_of(state_);
   s.began = began_wall_;
   s.in_state = std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() - entered_at_);
+  if (const auto due = machine::deadline_of(state_); due != protocol::time_point::max())
+    s.ends_in = std::chrono::duration_cast<std::chrono::milliseconds>(due - loop().now());
   s.metadata = core_->metadata;
   s.epoch = stream_.epoch();
   s.offset = stream_.top();
@@ -276,6 +278,7 @@ session_snapshot session_actor::snapshot() {
   s.received = received_;
   s.resumes = resumes_;
   s.inbox = inbox_ ? inbox_->size() : 0;
+  s.inbox_readers = readers_.size();
   s.mailbox = mailbox_size();
   s.restarts = restarts_;
   s.has_owner = owner_ != nullptr;

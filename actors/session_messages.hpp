@@ -35,6 +35,22 @@ class attach_ticket {
 };
 using attach_ticket_ptr = std::shared_ptr<attach_ticket>;
 
+/// The answer to one who wants to know that a session has ended: given when nobody holds it any more.
+class end_receipt {
+ public:
+  end_receipt(std::shared_ptr<const detail::session_core> who,
+              std::function<void(const session_end&)> done)
+      : who_(std::move(who)), done_(std::move(done)) {}
+  ~end_receipt();
+  end_receipt(const end_receipt&) = delete;
+  end_receipt& operator=(const end_receipt&) = delete;
+
+ private:
+  std::shared_ptr<const detail::session_core> who_;
+  std::function<void(const session_end&)> done_;
+};
+using end_receipt_ptr = std::shared_ptr<end_receipt>;
+
 /// From whoever spawned it: its first message. `token` is good for the first socket.
 struct session_begin {
   std::string token;
@@ -50,9 +66,10 @@ struct emit_event {
   emit_receipt_ptr asked;
   std::chrono::milliseconds ack_timeout{0};  // 0: `acked` is not asked for
 };
-/// From handles.
+/// From handles. `asked` may be null.
 struct end_session {
   std::string reason;
+  end_receipt_ptr asked;
 };
 struct issue_token {
   std::function<void(std::string)> done;

@@ -54,13 +54,17 @@ std::vector<flag> serve_flags() {
       {"--origins", "LIST",
        "web pages that may connect, such as https://example.org,https://example.com; * for any; "
        "clients that are no browsers always may [none]",
-       [](settings& s, const std::string& list) { return set_origins(s, split_origins(list)); }},
+       [](settings& s, const std::string& list) { return set_origins(s, split_list(list)); }},
       {"--plain", "MODE",
        "a client's message goes to all (broadcast), back (echo), or nowhere (off) [broadcast]",
        &set_plain},
       {"--user-header", "NAME",
        "header field by which a trusted proxy names the user; without it all are anonymous",
        &set_user_header},
+      {"--session-types", "LIST",
+       "names of the types of session that the API may spawn, with the default options; off for "
+       "none [session]",
+       [](settings& s, const std::string& list) { return set_session_types(s, split_list(list)); }},
       {"--slow-consumers", "POLICY",
        "when a client's queue is full: disconnect (3008), drop_newest, drop_oldest, keep_latest "
        "[disconnect]",

@@ -56,17 +56,17 @@ std::string read_duration(milliseconds& out, const toml::node& node, millisecond
   return {};
 }
 
-std::string read_origins(settings& s, const toml::node& node) {
+std::string read_list(settings& s, const toml::node& node, std::string_view example,
+                      std::string (*set)(settings&, std::vector<std::string>)) {
   const auto* given = node.as_array();
-  if (!given)
-    return fmt::format("{}; give a list such as [\"https://example.org\"]", type_name(node));
-  std::vector<std::string> origins;
+  if (!given) return fmt::format("{}; give a list such as [\"{}\"]", type_name(node), example);
+  std::vector<std::string> texts;
   for (const auto& one : *given) {
     const auto* text = one.as_string();
     if (!text) return fmt::format("{} in the list; give strings", type_name(one));
-    origins.push_back(text->get());
+    texts.push_back(text->get());
   }
-  return set_origins(s, std::move(origins));
+  return set(s, std::move(texts));
 }
 
 std::vector<std::string> quoted(const std::vector<std::string>& texts) {
@@ -134,7 +134,10 @@ void add_listen(std::vector<config_key>& keys) {
   keys.push_back(
       {"listen", "origins",
        "web pages that may connect, by Origin, such as \"https://example.org\"; \"*\": any",
-       &read_origins, [](const settings& s) {
+       [](settings& s, const toml::node& n) {
+         return read_list(s, n, "https://example.org", &set_origins);
+       },
+       [](const settings& s) {
          return fmt::format("[{}]", fmt::join(quoted(s.server.origins), ", "));
        }});
   keys.push_back({"listen", "threads", "event loops; 0: one per core",
@@ -161,6 +164,19 @@ void add_internal(std::vector<config_key>& keys) {
       "internal", "token_file", "the same, from the first line of a file",
       [](settings& s, std::string_view path) { return set_token_file(s, std::string{path}); },
       [](const settings&) { return std::string{}; }));
+}
+
+void add_sessions(std::vector<config_key>& keys) {
+  keys.push_back({"sessions", "types",
+                  "what the API may spawn, with the default options; []: nothing",
+                  [](settings& s, const toml::node& n) {
+                    return read_list(s, n, "session", &set_session_types);
+                  },
+                  [](const settings& s) {
+                    std::vector<std::string> names;
+                    for (const auto& [name, type] : s.server.session_types) names.push_back(name);
+                    return fmt::format("[{}]", fmt::join(quoted(names), ", "));
+                  }});
 }
 
 void add_compression(std::vector<config_key>& keys) {
@@ -225,6 +241,7 @@ std::vector<config_key> all_keys() {
   std::vector<config_key> keys;
   add_listen(keys);
   add_internal(keys);
+  add_sessions(keys);
   add_tls(keys);
   add_compression(keys);
   limits defaults;

@@ -2,17 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <vector>
 
-#include <boost/url/encoding_opts.hpp>
-#include <boost/url/params_encoded_view.hpp>
-#include <boost/url/params_view.hpp>
-#include <boost/url/parse_query.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "service/text.hpp"
+#include "service/url_query.hpp"
 
 namespace fairlead::service {
 namespace {
@@ -22,50 +18,6 @@ using protocol::connection_state;
 
 constexpr std::array<std::string_view, 7> sort_names{
     "id", "queued_bytes", "queued_messages", "age", "mailbox", "messages_in", "messages_out"};
-
-struct parameter {
-  std::string name, value;
-};
-
-/// The decoded parameters; a problem for an unknown name, a repeated one or a bad escape.
-parsed<std::vector<parameter>> parameters(std::string_view query,
-                                          std::span<const std::string_view> known) {
-  std::vector<parameter> found;
-  if (query.empty()) return found;
-  const auto encoded = boost::urls::parse_query(query);
-  if (!encoded) {
-    return problem{
-        "query",
-        fmt::format("{} cannot be read; write name=value&name=value, other characters as %XX",
-                    in_quotes(query))};
-  }
-  for (const auto& p : boost::urls::params_view{*encoded, {}}) {
-    if (std::find(known.begin(), known.end(), p.key) == known.end()) {
-      return problem{p.key, fmt::format("there is no such parameter{}; known are {}",
-                                        did_you_mean(p.key, known), fmt::join(known, ", "))};
-    }
-    const auto same = [&](const parameter& other) { return other.name == p.key; };
-    if (std::any_of(found.begin(), found.end(), same))
-      return problem{p.key, "given twice; give it once"};
-    found.push_back({p.key, p.value});
-  }
-  return found;
-}
-
-template <class Number>
-std::optional<Number> number(std::string_view text) noexcept {
-  Number n{};
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (error != std::errc{} || rest != text.data() + text.size()) return {};
-  return n;
-}
-
-parsed<std::size_t> parse_limit(std::string_view text) {
-  const auto n = number<std::size_t>(text);
-  if (n && *n >= 1 && *n <= most_rows) return *n;
-  return problem{"limit", fmt::format("{} is no limit; give a whole number from 1 to {}",
-                                      in_quotes(text), most_rows)};
-}
 
 parsed<connection_state> parse_state(std::string_view text) {
   std::vector<std::string_view> names;

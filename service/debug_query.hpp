@@ -5,19 +5,15 @@
 #include <string>
 #include <string_view>
 
-#include <boost/system/result.hpp>
-
 #include <fairlead/connection.hpp>
 
 #include "protocol/machine.hpp"
 #include "protocol/snapshot.hpp"
 #include "service/problem.hpp"
+#include "service/url_query.hpp"
 
 /// What one may ask of the debug tables: parsing, filtering, sorting, paging. Pure.
 namespace fairlead::service {
-
-template <class T>
-using parsed = boost::system::result<T, problem>;
 
 enum class sort_key : std::uint8_t {
   id,
@@ -49,7 +45,6 @@ struct connections_query {
   std::size_t limit = 100;
   std::optional<page_cursor> cursor;
 };
-inline constexpr std::size_t most_rows = 1000;
 
 [[nodiscard]] parsed<connections_query> parse_connections_query(std::string_view query);
 /// `?limit=` of /debug/closed.

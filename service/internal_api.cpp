@@ -1,6 +1,7 @@
 #include "service/internal_api.hpp"
 
 #include <array>
+#include <type_traits>
 
 #include <boost/json/array.hpp>
 #include <fmt/format.h>
@@ -12,6 +13,7 @@
 #include "service/debug_query.hpp"
 #include "service/http_answer.hpp"
 #include "service/request_guard.hpp"
+#include "service/session_json.hpp"
 #include "service/snapshot_json.hpp"
 #include "service/text.hpp"
 
@@ -26,10 +28,13 @@ protocol::wall_time now() { return std::chrono::system_clock::now(); }
 
 /// The pattern's placeholder stands for one segment that is not empty.
 bool matches(std::string_view pattern, std::string_view path) noexcept {
-  const auto placeholder = pattern.find('<');
-  if (placeholder == std::string_view::npos) return pattern == path;
-  return path.size() > placeholder && path.starts_with(pattern.substr(0, placeholder)) &&
-         path.find('/', placeholder) == std::string_view::npos;
+  const auto open = pattern.find('<'), close = pattern.find('>');
+  if (open == std::string_view::npos) return pattern == path;
+  const auto before = pattern.substr(0, open), behind = pattern.substr(close + 1);
+  if (path.size() <= before.size() + behind.size()) return false;
+  if (!path.starts_with(before) || !path.ends_with(behind)) return false;
+  path = path.substr(before.size(), path.size() - before.size() - behind.size());
+  return path.find('/') == std::string_view::npos;
 }
 
 bool allows(std::string_view route_method, std::string_view method) noexcept {
@@ -53,38 +58,73 @@ json::object status_json(const server_status& s, protocol::wall_time at) {
 }
 
 internal_api::internal_api(internal_api_options o)
-    : options_(std::move(o)), desk_(std::make_shared<reply_desk>(options_.loop)) {}
+    : options_(std::move(o)),
+      desk_(std::make_shared<reply_desk>(options_.loop)),
+      sessions_(*options_.backbone, desk_, options_.logger, options_.snapshot_timeout,
+                options_.outcome_timeout) {}
+
+template <auto Handler>
+void internal_api::run(internal_api& api, const net::http_request& request, net::respond respond) {
+  if constexpr (std::is_member_function_pointer_v<decltype(Handler)> &&
+                requires { (api.*Handler)(request, std::move(respond)); })
+    (api.*Handler)(request, std::move(respond));
+  else
+    (api.sessions_.*Handler)(request, std::move(respond));
+}
 
 std::span<const internal_api::route> internal_api::routes() noexcept {
-  static constexpr std::array<route, 13> all{{
-      {"GET", "/", "this list", &internal_api::index},
-      {"GET", "/health", "200 while the process is alive; needs no token", &internal_api::health},
+  static constexpr std::array<route, 22> all{{
+      {"GET", "/", "this list", &run<&internal_api::index>},
+      {"GET", "/health", "200 while the process is alive; needs no token",
+       &run<&internal_api::health>},
       {"GET", "/ready", "200 while it serves, 503 once it drains; needs no token",
-       &internal_api::ready},
-      {"GET", "/metrics", "metrics in Prometheus' text format", &internal_api::metrics},
+       &run<&internal_api::ready>},
+      {"GET", "/metrics", "metrics in Prometheus' text format", &run<&internal_api::metrics>},
       {"GET", "/debug/tree",
        "the supervision tree: mailboxes, connections by state and lag of each loop",
-       &internal_api::tree},
+       &run<&internal_api::tree>},
       {"GET", "/debug/connections",
-       "the connections; ?state=&user=&sort=&limit=&cursor=", &internal_api::connections},
+       "the connections; ?state=&user=&sort=&limit=&cursor=", &run<&internal_api::connections>},
       {"GET", "/debug/connections/<id>",
        "one connection: why it is in its state, queue, outcomes, last 32 events",
-       &internal_api::one_connection},
+       &run<&internal_api::one_connection>},
       {"GET", "/debug/closed",
-       "the last 1,000 that ended and why, newest first; ?limit=", &internal_api::closed},
+       "the last 1,000 that ended and why, newest first; ?limit=", &run<&internal_api::closed>},
+      {"GET", "/debug/sessions",
+       "the sessions; ?state=&type=&user=&limit=&cursor=; state=ended: the last 1,000 that did",
+       &run<&session_api::list>},
+      {"GET", "/debug/sessions/<id>",
+       "one session: why it is in its state, stream, sockets, last 16 events; or how it ended",
+       &run<&session_api::one>},
       {"POST", "/api/send",
        R"({"client"|"user": ..., "data": ..., "wait": true}: send to one connection or one user)",
-       &internal_api::send},
+       &run<&internal_api::send>},
       {"POST", "/api/send_all",
        R"({"data": ..., "except": ["c0-1", ...], "wait": true}: send to every connection)",
-       &internal_api::send_all},
+       &run<&internal_api::send_all>},
       {"POST", "/api/disconnect",
        R"({"client"|"user": ..., "disconnect": {"code": 1000, "reason": "..."}}: close one connection or one user's)",
-       &internal_api::disconnect},
-      {"GET", "/api/drain", "how far a drain has come", &internal_api::drain_state},
+       &run<&internal_api::disconnect>},
+      {"POST", "/api/spawn_session",
+       R"({"type": ..., "id", "user", "arguments", "metadata", "options", "key"}: begin a session)",
+       &run<&session_api::spawn>},
+      {"POST", "/api/emit",
+       R"({"session": ..., "type": ..., "data": ..., "key", "wait": true, "acked": true, "ack_timeout_ms"}: one event)",
+       &run<&session_api::emit>},
+      {"POST", "/api/end_session", R"({"session": ..., "reason": "..."}: end a session)",
+       &run<&session_api::end>},
+      {"POST", "/api/issue_token",
+       R"({"session": ...}: one more token, for a client that has lost its own)",
+       &run<&session_api::issue_token>},
+      {"GET", "/api/sessions", "as /debug/sessions", &run<&session_api::list>},
+      {"GET", "/api/session/<id>", "as /debug/sessions/<id>", &run<&session_api::one>},
+      {"GET", "/api/session/<id>/inbox",
+       "what clients sent, from behind ?after= on, which counts as done with; &limit=&wait_ms=",
+       &run<&session_api::inbox>},
+      {"GET", "/api/drain", "how far a drain has come", &run<&internal_api::drain_state>},
       {"POST", "/api/drain",
        R"({"timeout_ms", "grace_ms", "spread_ms", "rate", "code", "reason"}, all optional: begin to go down)",
-       &internal_api::drain},
+       &run<&internal_api::drain>},
   }};
   return all;
 }
@@ -96,7 +136,7 @@ void internal_api::handle(const net::http_request& request, net::respond respond
   std::string allowed;
   for (const auto& r : routes()) {
     if (!matches(r.path, request.path)) continue;
-    if (allows(r.method, request.method)) return (this->*r.run)(request, std::move(respond));
+    if (allows(r.method, request.method)) return r.run(*this, request, std::move(respond));
     allowed += allowed.empty() ? "" : ", ";
     allowed += r.method == "GET" ? "GET, HEAD" : r.method;
   }
@@ -135,26 +175,30 @@ void internal_api::ready(const net::http_request&, net::respond respond) {
 
 void internal_api::metrics(const net::http_request&, net::respond respond) {
   options_.backbone->take_metrics(
-      options_.snapshot_timeout, [respond, page = metrics_, hits = options_.hits,
-                                  status = options_.status()](const actors::metrics_snapshot& now) {
+      options_.snapshot_timeout,
+      [respond, page = metrics_, hits = options_.hits, status = options_.status(),
+       kinds = options_.backbone->session_types()](const actors::metrics_snapshot& now) {
         auto process = read_process_figures();
         process.started_at =
             std::chrono::duration<double>(status.started.time_since_epoch()).count();
         respond({.status = 200,
                  .content_type = metrics_page::content_type,
-                 .body = page->render(now, status, *hits, process),
+                 .body = page->render(now, status, *hits, process, kinds),
                  .headers = {{"Cache-Control", "no-store"}}});
       });
 }
 
 void internal_api::tree(const net::http_request&, net::respond respond) {
-  options_.backbone->take_tree(options_.snapshot_timeout, [respond, status = options_.status()](
-                                                              const actors::tree_snapshot& tree) {
-    const auto at = now();
-    auto body = tree_json(tree, at);
-    body["server"] = status_json(status, at);
-    respond(json_answer(body));
-  });
+  options_.backbone->take_tree(
+      options_.snapshot_timeout,
+      [respond, status = options_.status(),
+       kinds = options_.backbone->session_types()](const actors::tree_snapshot& tree) {
+        const auto at = now();
+        auto body = tree_json(tree, at);
+        body["supervisor"].as_object()["sessions"] = sessions_tree_json(kinds);
+        body["server"] = status_json(status, at);
+        respond(json_answer(body));
+      });
 }
 
 void internal_api::connections(const net::http_request& request, net::respond respond) {

@@ -13,6 +13,7 @@
 #include "service/metrics.hpp"
 #include "service/reply_desk.hpp"
 #include "service/server_status.hpp"
+#include "service/session_api.hpp"
 
 namespace fairlead::service {
 
@@ -46,9 +47,12 @@ class internal_api final : public net::http_service {
  private:
   struct route {
     std::string_view method, path, about;
-    void (internal_api::*run)(const net::http_request&, net::respond);
+    void (*run)(internal_api&, const net::http_request&, net::respond);
   };
   [[nodiscard]] static std::span<const route> routes() noexcept;
+  /// Calls a member of this class or of session_api.
+  template <auto Handler>
+  static void run(internal_api&, const net::http_request&, net::respond);
 
   void index(const net::http_request&, net::respond);
   void health(const net::http_request&, net::respond);
@@ -71,6 +75,7 @@ class internal_api final : public net::http_service {
 
   internal_api_options options_;
   std::shared_ptr<reply_desk> desk_;
+  session_api sessions_;
   std::shared_ptr<metrics_page> metrics_ = std::make_shared<metrics_page>();
 };
 

@@ -1,8 +1,10 @@
 #include "service/metrics.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -132,6 +134,47 @@ void add_messages(page& out, const totals& all) {
   out.gauge("fairlead_queued_bytes", "Their bytes.").value(all.counts.queued_bytes);
 }
 
+/// Nothing where no type is registered.
+void add_sessions(page& out, const session_kinds& kinds) {
+  if (kinds.empty()) return;
+  using counts = actors::session_counts;
+  const auto by_type = [&](const char* name, const char* help,
+                           std::atomic<std::uint64_t> counts::*member) {
+    out.counter(name, help);
+    for (const auto& kind : kinds) out.value((kind->counts.*member).load(), {{"type", kind->name}});
+  };
+  const auto by_type_and = [&](const char* name, const char* help, const char* second, auto member,
+                               auto enumerator) {
+    out.counter(name, help);
+    using named = typename decltype(enumerator)::type;
+    for (const auto& kind : kinds)
+      for (std::size_t i = 0; i < (kind->counts.*member).size(); ++i)
+        if (const auto n = (kind->counts.*member)[i].load(); n > 0)
+          out.value(n, {{"type", kind->name}, {second, to_string(static_cast<named>(i))}});
+  };
+  out.gauge("fairlead_sessions", "Sessions that have not ended, by type and state.");
+  for (const auto& kind : kinds)
+    for (std::size_t i = 0; i < static_cast<std::size_t>(session_state::ended); ++i)
+      out.value(static_cast<double>(kind->counts.by_state[i].load()),
+                {{"type", kind->name}, {"state", to_string(static_cast<session_state>(i))}});
+  by_type("fairlead_sessions_spawned_total", "Sessions that began.", &counts::spawned);
+  by_type_and("fairlead_sessions_ended_total", "Sessions that ended, by what ended them.", "by",
+              &counts::ended, std::type_identity<session_ender>{});
+  by_type("fairlead_session_restarts_total", "Behaviours that failed and were restarted.",
+          &counts::restarts);
+  by_type_and("fairlead_session_attaches_total", "Sockets that wanted to attach, by result.",
+              "result", &counts::attaches, std::type_identity<actors::attach_outcome>{});
+  by_type("fairlead_session_events_total", "Events that entered streams.", &counts::emitted);
+  by_type_and("fairlead_session_events_refused_total", "Events that did not, by why.", "reason",
+              &counts::refused, std::type_identity<emit_result>{});
+  by_type("fairlead_session_events_replayed_total", "Events sent to sockets that had missed them.",
+          &counts::replayed);
+  by_type("fairlead_session_messages_received_total", "Clients' messages to sessions.",
+          &counts::received);
+  by_type("fairlead_session_acks_total", "Acknowledgements that told something new.",
+          &counts::acks);
+}
+
 void add_actors(page& out, const actors::metrics_snapshot& now, const totals& all) {
   out.gauge("fairlead_mailbox_messages", "Messages that wait in mailboxes, by kind of actor.")
       .value(now.supervisor.mailbox, {{"actor", "supervisor"}})
@@ -196,7 +239,8 @@ process_figures read_process_figures() {
 }
 
 std::string metrics_page::render(const actors::metrics_snapshot& now, const server_status& server,
-                                 const protocol::limit_hits& hits, const process_figures& process) {
+                                 const protocol::limit_hits& hits, const process_figures& process,
+                                 const session_kinds& kinds) {
   last_.resize(now.loops.size());
   for (std::size_t i = 0; i < now.loops.size(); ++i)
     if (now.loops[i].node.answered) last_[i] = now.loops[i];
@@ -205,6 +249,7 @@ std::string metrics_page::render(const actors::metrics_snapshot& now, const serv
   add_connections(out, all);
   add_messages(out, all);
   add_actors(out, now, all);
+  add_sessions(out, kinds);
   add_server(out, server, hits);
   add_process(out, process);
   return out.text();

@@ -29,19 +29,6 @@ std::string_view origin_problem(std::string_view origin) noexcept {
   return good ? std::string_view{} : form;
 }
 
-std::vector<std::string> split_origins(std::string_view list) {
-  std::vector<std::string> all;
-  while (!list.empty()) {
-    const auto end = std::min(list.find(','), list.size());
-    auto one = list.substr(0, end);
-    list.remove_prefix(std::min(end + 1, list.size()));
-    while (one.starts_with(' ')) one.remove_prefix(1);
-    while (one.ends_with(' ')) one.remove_suffix(1);
-    if (!one.empty()) all.emplace_back(one);
-  }
-  return all;
-}
-
 std::string_view forbidden_origin(const upgrade_request& request,
                                   const std::vector<std::string>& allowed) noexcept {
   if (std::ranges::find(allowed, any) != allowed.end()) return {};

@@ -13,9 +13,6 @@ namespace fairlead::service {
 /// What of one entry of an allow-list cannot be used; empty if nothing.
 [[nodiscard]] std::string_view origin_problem(std::string_view origin) noexcept;
 
-/// The entries in a list with commas, for the command line.
-[[nodiscard]] std::vector<std::string> split_origins(std::string_view list);
-
 /// The request's Origin that is not in the list; empty if there is none.
 [[nodiscard]] std::string_view forbidden_origin(const upgrade_request&,
                                                 const std::vector<std::string>& allowed) noexcept;

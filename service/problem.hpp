@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include <boost/system/result.hpp>
+
 namespace fairlead::service {
 
 /// Something in a request, an option or a setting that cannot be used.
@@ -16,5 +18,8 @@ struct problem {
   friend bool operator==(const problem&, const problem&) = default;
 };
 using problems = std::vector<problem>;
+
+template <class T>
+using parsed = boost::system::result<T, problem>;
 
 }  // namespace fairlead::service

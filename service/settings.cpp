@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "protocol/session_frames.hpp"
 #include "service/address.hpp"
 #include "service/options.hpp"
 #include "service/origins.hpp"
@@ -126,6 +127,20 @@ std::string set_user_header(settings& s, std::string_view text) {
                        in_quotes(text));
   }
   s.user_header = text;
+  return {};
+}
+
+std::string set_session_types(settings& s, std::vector<std::string> names) {
+  session_types types;
+  for (const auto& name : names) {
+    if (name == "off" && names.size() == 1) break;
+    if (!protocol::valid_name(name))
+      return fmt::format("{} is no name of a type; give 1 to 64 letters, digits, \".\", \"_\", "
+                         "\":\", \"-\" or \"/\"",
+                         in_quotes(name));
+    types[name] = {};
+  }
+  s.server.session_types = std::move(types);
   return {};
 }
 

@@ -17,7 +17,8 @@ namespace fairlead::service {
 enum class plain_mode : std::uint8_t { broadcast, echo, off };
 
 struct settings {
-  server_options server{.listen = "127.0.0.1:8000", .internal = "127.0.0.1:8001"};
+  server_options server{
+      .listen = "127.0.0.1:8000", .internal = "127.0.0.1:8001", .session_types = {{"session", {}}}};
   plain_mode plain = plain_mode::broadcast;
   std::string
       user_header;  ///< the request header field that holds the user; empty: everyone is anonymous
@@ -40,6 +41,8 @@ set_token_file(settings&, const std::string& path);  ///< the file's first line;
 [[nodiscard]] std::string set_origins(settings&, std::vector<std::string>);
 [[nodiscard]] std::string set_plain(settings&, std::string_view);
 [[nodiscard]] std::string set_user_header(settings&, std::string_view);
+/// Types without a behaviour, whose messages wait in inboxes; `off` alone, or nothing: none.
+[[nodiscard]] std::string set_session_types(settings&, std::vector<std::string> names);
 [[nodiscard]] std::string set_slow_consumers(settings&, std::string_view);
 [[nodiscard]] std::string set_tls_certificate(settings&, std::string_view file);
 [[nodiscard]] std::string set_tls_key(settings&, std::string_view file);

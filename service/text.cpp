@@ -155,4 +155,17 @@ std::optional<milliseconds> parse_duration(std::string_view text) noexcept {
   return {};
 }
 
+std::vector<std::string> split_list(std::string_view list) {
+  std::vector<std::string> all;
+  while (!list.empty()) {
+    const auto end = std::min(list.find(','), list.size());
+    auto one = list.substr(0, end);
+    list.remove_prefix(std::min(end + 1, list.size()));
+    while (one.starts_with(' ')) one.remove_prefix(1);
+    while (one.ends_with(' ')) one.remove_suffix(1);
+    if (!one.empty()) all.emplace_back(one);
+  }
+  return all;
+}
+
 }  // namespace fairlead::service

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/rfc3339.hpp"
 
@@ -46,6 +47,9 @@ using protocol::rfc3339;
 /// A duration as settings write it: a whole number and a unit (`500ms`, `10s`, `2m`, `1h`). Nothing if it is none, or
 /// longer than 1,000 hours.
 [[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(std::string_view) noexcept;
+/// The members of a list `a, b,c`: without the spaces around them, and without empty ones.
+[[nodiscard]] std::vector<std::string> split_list(std::string_view);
+
 /// What `parse_duration` accepts, for error messages.
 inline constexpr std::string_view duration_form =
     R"(a duration such as "500ms", "10s", "2m" or "1h")";

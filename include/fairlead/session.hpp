@@ -7,6 +7,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -147,6 +148,8 @@ class session {
 
   /// Ends it behind what was emitted: sockets are closed with `close_code::session_ended` and this reason. Idempotent.
   void end(std::string reason = "ended") const;
+  /// The same; `done` is told, once it has ended, what ended it: this or something earlier.
+  void end(std::string reason, std::function<void(const session_end&)> done) const;
   /// One more token to attach with, for a client that has lost its own; empty if it has ended. `done` runs on an event loop.
   void issue_token(std::function<void(std::string)> done) const;
 
@@ -241,12 +244,14 @@ struct session_snapshot {
   session_state state = session_state::detached;
   std::chrono::system_clock::time_point began;
   std::chrono::milliseconds in_state{0};
+  std::optional<std::chrono::milliseconds> ends_in;  ///< unless a socket comes before
   std::vector<std::pair<std::string, std::string>> metadata;
   std::string epoch;
   std::uint64_t offset = 0, first_kept = 0,
                 acked = 0;  ///< of its stream; `first_kept` 0: nothing is kept
   std::uint64_t kept_messages = 0, kept_bytes = 0;
   std::uint64_t replayed = 0, received = 0, resumes = 0, inbox = 0, mailbox = 0;
+  std::uint64_t inbox_readers = 0;  ///< that wait for a message
   std::uint32_t restarts = 0;
   bool has_owner = false;
   struct socket {

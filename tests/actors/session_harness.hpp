@@ -90,7 +90,7 @@ class session_harness : public harness {
   }
   session_snapshot look(const std::string& id) {
     actors::backbone::sessions_snapshot all;
-    backbone->take_session(id, 1s, [&](auto s) { all = std::move(s); });
+    backbone->take_sessions({backbone->find_session(id)}, 1s, [&](auto s) { all = std::move(s); });
     run();
     if (all.sessions.empty()) throw std::runtime_error{"no snapshot of " + id};
     return all.sessions.front();

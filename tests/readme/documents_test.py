@@ -213,7 +213,8 @@ class Documents(unittest.TestCase):
                 for (before, shell), (language, shown) in zip(found, found[1:]):
                     if before != "sh" or language != "json" or not shell.startswith("curl"):
                         continue
-                    _, body = server.curl(shell.strip().splitlines()[-1])
+                    for line in shell.strip().splitlines():
+                        _, body = server.curl(line)
                     missing = list(keys_missing(json.loads(shown), json.loads(body)))
                     self.assertEqual(missing, [], f"{name}: {shell.strip()}: answered {body}")
                     checked += 1

@@ -50,7 +50,7 @@ TEST_SUITE("service/internal_api") {
       "GET / lists the endpoints; what is not there is 404, the wrong method 405 with Allow") {
     const auto index = get(api(), "/");
     CHECK(index.status == 200);
-    CHECK(index.body.at("endpoints").as_array().size() == 13);
+    CHECK(index.body.at("endpoints").as_array().size() == 22);
     CHECK(get(api(), "/health").body.at("status") == "ok");
     CHECK(get(api(), "/ready").body.at("status") == "ready");
     CHECK(test::request(api(), "DELETE", "/api/drain").has("\r\nAllow: GET, HEAD, POST\r\n"));

@@ -30,6 +30,18 @@ bool has_line(const std::string& text, const std::string& line) {
   return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
 }
 
+session_kinds some_types() {
+  auto run = std::make_shared<actors::registered_type>();
+  run->name = "run";
+  auto& counts = run->counts;
+  counts.by_state[static_cast<std::size_t>(session_state::attached)] = 3;
+  counts.spawned = 5;
+  counts.ended[static_cast<std::size_t>(session_ender::owner)] = 2;
+  counts.attaches[static_cast<std::size_t>(actors::attach_outcome::gap)] = 1;
+  counts.refused[static_cast<std::size_t>(emit_result::overflow)] = 4;
+  return {run};
+}
+
 }  // namespace
 
 TEST_SUITE("service/metrics") {
@@ -38,7 +50,7 @@ TEST_SUITE("service/metrics") {
     protocol::limit_hits hits;
     hits.add(limit_hit::overflow, 7);
     const auto text = page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}},
-                                  {.ready = true, .sockets = 48}, hits, {});
+                                  {.ready = true, .sockets = 48}, hits, {}, {});
     CAPTURE(text);
     CHECK(has_line(text, R"(fairlead_connections{state="open"} 40)"));
     CHECK(has_line(text, "fairlead_connections_opened_total 60"));
@@ -62,11 +74,27 @@ TEST_SUITE("service/metrics") {
     CHECK(text.find("fairlead_build_info{version=") != std::string::npos);
   }
 
+  TEST_CASE("sessions are counted by type; nothing is said of them where no type is registered") {
+    metrics_page page;
+    CHECK(page.render({}, {}, {}, {}, {}).find("session") == std::string::npos);
+    const auto text = page.render({}, {}, {}, {}, some_types());
+    CAPTURE(text);
+    CHECK(has_line(text, R"(fairlead_sessions{type="run",state="attached"} 3)"));
+    CHECK(has_line(text, R"(fairlead_sessions{type="run",state="detached"} 0)"));
+    CHECK(text.find(R"(state="ended")") == std::string::npos);
+    CHECK(has_line(text, R"(fairlead_sessions_spawned_total{type="run"} 5)"));
+    CHECK(has_line(text, R"(fairlead_sessions_ended_total{type="run",by="owner"} 2)"));
+    CHECK(has_line(text, R"(fairlead_session_attaches_total{type="run",result="gap"} 1)"));
+    CHECK(
+        has_line(text, R"(fairlead_session_events_refused_total{type="run",reason="overflow"} 4)"));
+  }
+
   TEST_CASE("every family has help and a type, once; counters end in _total and others do not") {
     metrics_page page;
     const auto text =
         page.render({.supervisor = {}, .loops = {some_loop()}}, {}, {},
-                    {.cpu_seconds = 1, .started_at = 1, .resident_bytes = 1, .max_descriptors = 1});
+                    {.cpu_seconds = 1, .started_at = 1, .resident_bytes = 1, .max_descriptors = 1},
+                    some_types());
     std::set<std::string> families;
     std::istringstream lines{text};
     for (std::string line; std::getline(lines, line);) {
@@ -79,18 +107,19 @@ TEST_SUITE("service/metrics") {
       CHECK(text.find("# HELP " + name + " ") != std::string::npos);
       CHECK(name.ends_with("_total") == (type == "counter"));
     }
-    CHECK(families.size() == 24);
+    CHECK(families.size() == 34);
   }
 
   TEST_CASE("a loop that does not answer keeps its last figures: no counter goes back") {
     metrics_page page;
     const auto before =
-        page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}}, {}, {}, {});
+        page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}}, {}, {}, {}, {});
     CHECK(has_line(before, "fairlead_connections_opened_total 60"));
     actors::loop_snapshot silent;
     silent.node.answered = false;
     silent.node.loop_lag = 1s;
-    const auto text = page.render({.supervisor = {}, .loops = {some_loop(), silent}}, {}, {}, {});
+    const auto text =
+        page.render({.supervisor = {}, .loops = {some_loop(), silent}}, {}, {}, {}, {});
     CHECK(has_line(text, "fairlead_connections_opened_total 60"));
     CHECK(has_line(text, R"(fairlead_loop_answered{loop="0"} 1)"));
     CHECK(has_line(text, R"(fairlead_loop_answered{loop="1"} 0)"));

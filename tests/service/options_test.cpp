@@ -3,6 +3,7 @@
 #include "service/address.hpp"
 #include "service/options.hpp"
 #include "service/origins.hpp"
+#include "service/text.hpp"
 
 namespace fairlead::service {
 namespace {
@@ -88,9 +89,9 @@ TEST_SUITE("service/options") {
   }
 
   TEST_CASE("the list of origins on the command line has commas") {
-    CHECK(split_origins("").empty());
-    CHECK(split_origins("https://a.example") == std::vector<std::string>{"https://a.example"});
-    CHECK(split_origins(" https://a.example, *,,") ==
+    CHECK(split_list("").empty());
+    CHECK(split_list("https://a.example") == std::vector<std::string>{"https://a.example"});
+    CHECK(split_list(" https://a.example, *,,") ==
           std::vector<std::string>{"https://a.example", "*"});
   }
 

@@ -1,0 +1,319 @@
+#include "service/session_api.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "actors/session_core.hpp"
+#include "service/http_answer.hpp"
+#include "service/session_json.hpp"
+#include "service/snapshot_json.hpp"
+#include "service/text.hpp"
+
+namespace fairlead::service {
+namespace {
+
+namespace json = boost::json;
+using std::chrono::milliseconds;
+
+protocol::wall_time now() { return std::chrono::system_clock::now(); }
+
+unsigned status_of(emit_result r) noexcept {
+  switch (r) {
+  case emit_result::written:
+  case emit_result::kept:
+  case emit_result::acked: return 200;
+  case emit_result::unacked: return 504;
+  case emit_result::ended: return 410;
+  case emit_result::overflow: return 503;
+  case emit_result::too_large: return 413;
+  case emit_result::invalid_data: return 400;
+  case emit_result::no_such_session: return 404;
+  }
+  return 500;
+}
+
+std::string_view advice(emit_result r) noexcept {
+  switch (r) {
+  case emit_result::unacked:
+    return "no client acknowledged it in time; it is in the stream all the same";
+  case emit_result::overflow:
+    return "too many events of this session wait for their turn or an acknowledgement; send more "
+           "slowly";
+  case emit_result::too_large:
+    return "data: larger than one message, or this session's stream, may be "
+           "(max_send_size, max_bytes)";
+  case emit_result::invalid_data:
+    return "type: give 1 to 64 letters, digits, \".\", \"_\", \":\", \"-\" or \"/\"";
+  case emit_result::ended: return "the session has ended; see /api/session/<id>";
+  default: return {};
+  }
+}
+
+net::http_response report_answer(const emit_report& r) {
+  json::object body;
+  if (const auto text = advice(r.result); !text.empty()) body["error"] = json_text(text);
+  body["result"] = report_json(r);
+  return json_answer(body, status_of(r.result));
+}
+
+net::http_response pending_answer(std::string_view note) {
+  return json_answer({{"result", outcome_json("pending")}, {"note", json_text(note)}}, 202);
+}
+
+json::object spawned_json(const session& s, bool duplicate, std::string_view token) {
+  json::object body;
+  body["result"] = outcome_json(to_string(spawn_result::spawned));
+  body["duplicate"] = duplicate;
+  body["session"] = brief_json(s);
+  body["token"] = token.empty() ? json::value(nullptr) : json::value(json_text(token));
+  return body;
+}
+
+net::http_response refusal_of(const spawned_session& made) {
+  const auto answer = [&](unsigned status, std::string_view error) {
+    json::object body{{"error", json_text(error)},
+                      {"result", outcome_json(to_string(made.result))}};
+    if (made.session) body["session"] = brief_json(made.session);
+    auto out = json_answer(body, status);
+    if (status == 503) out.headers.emplace_back("Retry-After", "1");
+    return out;
+  };
+  switch (made.result) {
+  case spawn_result::exists:
+    return answer(409, fmt::format("id: there is a session {} already; give another id, or use "
+                                   "that one (POST /api/issue_token)",
+                                   in_quotes(made.session.id())));
+  case spawn_result::too_many:
+    return answer(503, "there are as many sessions as there may be (limits.max_sessions)");
+  case spawn_result::shutting_down: return answer(503, "the server is going down");
+  default: return answer(400, made.problem);
+  }
+}
+
+/// Segment `from_end` of a path, counted from its end.
+std::string segment(std::string_view path, int from_end) {
+  for (; from_end > 0; --from_end) path = path.substr(0, path.rfind('/'));
+  return std::string{path.substr(path.rfind('/') + 1)};
+}
+
+/// An outcome that may be known before the call that asked for it returns. Touched by one thread.
+struct early {
+  bool open = true;
+  std::optional<emit_report> report;
+};
+
+}  // namespace
+
+session_api::session_api(actors::backbone& backbone, std::shared_ptr<reply_desk> desk,
+                         std::shared_ptr<log> logger, milliseconds snapshot_timeout,
+                         milliseconds outcome_timeout)
+    : backbone_(backbone),
+      desk_(std::move(desk)),
+      logger_(std::move(logger)),
+      snapshot_timeout_(snapshot_timeout),
+      outcome_timeout_(outcome_timeout) {
+  for (const auto& type : backbone_.session_types()) types_[type->name] = *type->options;
+}
+
+net::http_response session_api::not_there(const std::string& id) const {
+  if (const auto was = backbone_.find_ended_session(id))
+    return json_answer(
+        {{"error", json_text(fmt::format("the session {} has ended", in_quotes(id)))},
+         {"result", outcome_json(to_string(emit_result::ended))},
+         {"session", ended_json(*was)}},
+        410);
+  return json_answer({{"error", json_text(fmt::format("there is no session {}; see /api/sessions",
+                                                      in_quotes(id)))},
+                      {"result", outcome_json(to_string(emit_result::no_such_session))}},
+                     404);
+}
+
+// --- what changes something -----------------------------------------------------------------------------------------
+
+const session_api::keyed* session_api::find_keyed(const std::string& key) const {
+  if (key.empty()) return nullptr;
+  const auto found = std::ranges::find(keyed_, key, &keyed::key);
+  return found == keyed_.end() ? nullptr : &*found;
+}
+
+/// The first answer may never have arrived: a new token makes the same of the second.
+void session_api::spawned_before(const keyed& before, net::respond respond) const {
+  auto answer = desk_->open(std::move(respond), outcome_timeout_,
+                            error_answer(504, "the session's actor did not answer in time"));
+  before.made.issue_token([made = before.made, answer = std::move(answer)](const std::string& t) {
+    answer(json_answer(spawned_json(made, true, t), 200));
+  });
+}
+
+void session_api::spawn(const net::http_request& request, net::respond respond) {
+  if (types_.empty())
+    return respond(error_answer(
+        404, "no type of session is registered here; see server_options::session_types, or "
+             "sessions.types of the program's configuration"));
+  auto wanted = parse_spawn(request.body, types_);
+  if (!wanted) return respond(bad_request(wanted.error()));
+  if (const auto* const before = find_keyed(wanted->key)) {
+    if (before->body != request.body)
+      return respond(
+          bad_request({"key", "used before, for another request; give each spawn its own"}));
+    return spawned_before(*before, std::move(respond));
+  }
+  auto made = backbone_.spawn_session(wanted->type, std::move(wanted->how));
+  if (!made) return respond(refusal_of(made));
+  if (!wanted->key.empty()) {
+    keyed entry{std::move(wanted->key), request.body, made.session};
+    if (keyed_.size() < most_keyed)
+      keyed_.push_back(std::move(entry));
+    else
+      keyed_[next_keyed_++ % most_keyed] = std::move(entry);
+  }
+  respond(json_answer(spawned_json(made.session, false, made.token), 201));
+}
+
+void session_api::emit(const net::http_request& request, net::respond respond) {
+  auto wanted = parse_emit(request.body);
+  if (!wanted) return respond(bad_request(wanted.error()));
+  const auto there = backbone_.find_session(wanted->session);
+  if (!there) return respond(not_there(wanted->session));
+  if (wanted->wait) {
+    const auto patience =
+        wanted->how.acked ? wanted->how.ack_timeout + milliseconds{1'000} : outcome_timeout_;
+    auto answer = desk_->open(
+        std::move(respond), patience,
+        pending_answer(fmt::format("it is in the stream and was not settled within {}: a client "
+                                   "reads slowly or not at all; see /api/session/{}",
+                                   in_words(patience), there.id())));
+    return there.emit(wanted->type, std::move(wanted->data), std::move(wanted->how),
+                      [answer](const emit_report& r) { answer(report_answer(r)); });
+  }
+  // Refusals are mostly known at once: then they are told, though nobody waits.
+  auto known = std::make_shared<early>();
+  there.emit(wanted->type, std::move(wanted->data), std::move(wanted->how),
+             [known, loop = std::this_thread::get_id()](const emit_report& r) {
+               if (std::this_thread::get_id() == loop && known->open) known->report = r;
+             });
+  known->open = false;
+  if (known->report) return respond(report_answer(*known->report));
+  respond(pending_answer(R"(it was accepted; ask with "wait": true to be told the outcome)"));
+}
+
+void session_api::end(const net::http_request& request, net::respond respond) {
+  auto wanted = parse_end(request.body);
+  if (!wanted) return respond(bad_request(wanted.error()));
+  const auto there = backbone_.find_session(wanted->session);
+  if (!there) return respond(not_there(wanted->session));
+  if (logger_)
+    (*logger_)(severity::info, "api.end_session",
+               {{"by", std::string_view{request.peer}},
+                {"session", std::string_view{wanted->session}},
+                {"reason", std::string_view{wanted->reason}}});
+  auto answer = desk_->open(std::move(respond), outcome_timeout_,
+                            pending_answer("the session's actor has not come to it yet"));
+  there.end(std::move(wanted->reason), [answer](const session_end& e) {
+    auto result = outcome_json(to_string(session_state::ended));
+    result["by"] = json_text(to_string(e.by));
+    result["reason"] = json_text(e.reason);
+    answer(json_answer({{"result", std::move(result)}}));
+  });
+}
+
+void session_api::issue_token(const net::http_request& request, net::respond respond) {
+  const auto wanted = parse_session(request.body);
+  if (!wanted) return respond(bad_request(wanted.error()));
+  const auto there = backbone_.find_session(*wanted);
+  if (!there) return respond(not_there(*wanted));
+  auto answer = desk_->open(std::move(respond), outcome_timeout_,
+                            error_answer(504, "the session's actor did not answer in time"));
+  there.issue_token([answer, there](const std::string& token) {
+    if (token.empty())
+      return answer(error_answer(410, fmt::format("the session {} has ended", there.id())));
+    answer(json_answer({{"session", json_text(there.id())}, {"token", json_text(token)}}));
+  });
+}
+
+// --- what only looks ------------------------------------------------------------------------------------------------
+
+void session_api::list(const net::http_request& request, net::respond respond) {
+  auto query = parse_sessions_query(request.query);
+  if (!query) return respond(bad_request(query.error()));
+  json::object body;
+  body["taken_at"] = json_text(rfc3339(now()));
+  const auto& q = *query;
+  if (q.state == session_state::ended) {
+    json::array rows;
+    std::size_t matching = 0;
+    for (const auto& e : backbone_.ended_sessions()) {
+      if ((!q.type.empty() && e.type != q.type) || (q.user && e.user != *q.user)) continue;
+      if (++matching <= q.limit) rows.push_back(ended_json(e));
+    }
+    body["matching"] = matching;
+    body["returned"] = rows.size();
+    body["next_cursor"] = nullptr;
+    body["sessions"] = std::move(rows);
+    return respond(json_answer(body));
+  }
+  auto all = backbone_.sessions();
+  std::erase_if(all, [&](const session& s) {
+    return (q.state && s.state() != *q.state) || (!q.type.empty() && s.type() != q.type) ||
+           (q.user && s.user() != *q.user);
+  });
+  body["matching"] = all.size();
+  std::ranges::sort(all, {}, &session::id);
+  all.erase(all.begin(), std::ranges::upper_bound(all, q.cursor, {}, &session::id));
+  const bool more = all.size() > q.limit;
+  if (more) all.resize(q.limit);
+  const auto cursor = more ? json::value(json_text(all.back().id())) : json::value(nullptr);
+  backbone_.take_sessions(
+      all, snapshot_timeout_,
+      [respond, body = std::move(body), cursor](actors::backbone::sessions_snapshot taken) mutable {
+        const auto at = now();
+        json::array rows, unanswered;
+        std::ranges::sort(taken.sessions, {}, &session_snapshot::id);
+        for (const auto& s : taken.sessions) rows.push_back(row_json(s, at));
+        for (const auto& id : taken.unanswered) unanswered.push_back(json_text(id));
+        body["returned"] = rows.size();
+        body["next_cursor"] = cursor;
+        body["unanswered"] = std::move(unanswered);
+        body["sessions"] = std::move(rows);
+        respond(json_answer(body));
+      });
+}
+
+void session_api::one(const net::http_request& request, net::respond respond) {
+  const auto id = segment(request.path, 0);
+  const auto there = backbone_.find_session(id);
+  if (!there) {
+    if (const auto was = backbone_.find_ended_session(id))
+      return respond(json_answer(ended_json(*was)));
+    return respond(not_there(id));
+  }
+  backbone_.take_sessions(
+      {there}, snapshot_timeout_,
+      [respond, there](const actors::backbone::sessions_snapshot& taken) {
+        if (!taken.sessions.empty())
+          return respond(json_answer(session_json(taken.sessions.front(), now())));
+        if (taken.unanswered.empty()) return respond(json_answer(brief_json(there)));  // just ended
+        respond(error_answer(504, "the session's actor did not answer in time: its loop is busy or "
+                                  "stuck, or its behaviour is; see loop_lag_us in /debug/tree"));
+      });
+}
+
+void session_api::inbox(const net::http_request& request, net::respond respond) {
+  const auto query = parse_inbox_query(request.query);
+  if (!query) return respond(bad_request(query.error()));
+  const auto id = segment(request.path, 1);
+  if (!backbone_.find_session(id) && !backbone_.find_ended_session(id))
+    return respond(not_there(id));
+  const auto patience = query->wait + snapshot_timeout_;
+  auto answer = desk_->open(std::move(respond), patience,
+                            error_answer(504, "the session's actor did not answer in time"));
+  backbone_.read_inbox(id, query->after, query->limit, query->wait, [answer](const inbox_page& p) {
+    answer(json_answer({{"ended", p.ended}, {"messages", inbox_json(p.messages)}}));
+  });
+}
+
+}  // namespace fairlead::service
