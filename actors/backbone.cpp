@@ -97,6 +97,7 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
   auto core = std::make_shared<detail::connection_core>(
       connection_id{static_cast<std::uint16_t>(loop), serial}, std::move(seed.peer),
       std::move(seed.user), std::move(seed.target), env.limits(), env.options.hits);
+  core->of_session = seed.attach != nullptr;
   core->attach = std::move(seed.attach);
   core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, core, link);
   ++here.enrolling;

@@ -290,7 +290,7 @@ void connection_actor::on_down(const caf::down_msg& down) {
   if (gone == companions_.end()) return;
   companions_.erase(gone);
   // A session that had not heard of this socket yet; to those that it knows it has said goodbye itself.
-  if (core_->attach)
+  if (core_->of_session)
     return ask_close(close_code::session_ended, "the session has ended", initiator::application);
   ask_close(close_code::internal_error, "internal error", initiator::error);
 }

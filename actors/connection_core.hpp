@@ -72,8 +72,10 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   [[nodiscard]] slow_policy policy() const noexcept { return policy_; }
 
   caf::strong_actor_ptr actor;
-  /// Set at once, before it is shared: the session that it is to attach to. Null: none.
-  std::unique_ptr<const protocol::attach_request> attach;
+  /// Set at once, before it is shared: it is a session's, and what it asked of that one when it came, for whoever has it now:
+  /// its roster, then its session.
+  bool of_session = false;
+  mutable std::unique_ptr<const protocol::attach_request> attach;
 
  private:
   // What the actor has been told, in `told_`.

@@ -101,7 +101,7 @@ void connection_actor::log_state(connection_state now) {
 }
 
 void connection_actor::carry_out(protocol::announce_open&) {
-  if (core_->attach) {  // the session's: it is told, and nobody else
+  if (core_->of_session) {  // the session's: it is told, and nobody else
     announced_ = true;
     for (const auto& companion : companions_) tell(companion, companion_opened{core_});
     return link_->resume_reading();
@@ -172,7 +172,7 @@ void connection_actor::carry_out(protocol::deliver& e) {
     env_.count(protocol::limit_hit::unhandled_paused);
     link_->pause_reading();
   }
-  if (env_.options.on_message && !core_->attach)
+  if (env_.options.on_message && !core_->of_session)
     guarded("on_message", [&] { env_.options.on_message(connection{core_}, e.what); });
 }
 
@@ -243,7 +243,7 @@ void connection_actor::carry_out(protocol::report_closed& e) {
                              env_.options.wall_clock(), final_state, e.reached, e.info, counts()}});
   if (announced_) {
     for (const auto& companion : companions_) tell(companion, companion_closed{core_, e.info});
-    if (env_.options.on_close && !core_->attach)
+    if (env_.options.on_close && !core_->of_session)
       guarded("on_close", [&] { env_.options.on_close(connection{core_}, e.info); });
   }
   quit();

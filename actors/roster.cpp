@@ -101,7 +101,7 @@ roster::entry* roster::find(connection_id id) {
 void roster::on(const request_admission& m) {
   auto* e = find(m.who->id);
   if (!e || draining_) return;  // gone already; or told to close, as everyone was
-  if (m.who->attach) return attach_to_session(m.who);
+  if (m.who->of_session) return attach_to_session(m.who);
   if (!env_.options.per_user || m.who->user.empty()) {
     admit(*e);
     return tell(m.who->actor, admitted{});

@@ -31,7 +31,7 @@ class session_actor final : public lean_actor {
   struct socket {
     core_ptr who;
     std::uint64_t next;          // the offset that it is sent next
-    std::string token;           // that it holds
+    std::uint32_t token;         // that it holds
     bool lagging = false;        // `send_more` comes when its queue has room
     std::uint32_t handled = 0;   // messages of its to be reported as handled after this run
     std::uint32_t withheld = 0;  // in the inbox, which is full

@@ -75,7 +75,7 @@ void session_actor::carry_out(const machine::catch_up& e) {
   const auto& wants = *who->attach;
   const bool recovered = stream_.can_recover(wants.after, wants.epoch);
   auto token = env_.options.make_token();
-  tokens_.rotate(wants.token, token, now);
+  const auto held = tokens_.rotate(wants.token, token, now);
   who->send(protocol::as_chunk(
       protocol::encode_attached({core_->id, recovered, stream_.epoch(), stream_.top(), token})));
   const auto missed = recovered ? stream_.top() - wants.after : 0;
@@ -93,7 +93,8 @@ void session_actor::carry_out(const machine::catch_up& e) {
                  {"outcome", to_string(outcome)},
                  {"after", wants.after},
                  {"offset", stream_.top()}});
-  sockets_.push_back({who, recovered ? wants.after + 1 : stream_.top() + 1, std::move(token)});
+  sockets_.push_back({who, recovered ? wants.after + 1 : stream_.top() + 1, held});
+  who->attach.reset();  // it is of no more use
   pump(sockets_.back());
   drop_hopeless();
   guarded("on_attach", [&] { behavior_->on_attach(handle(), connection{who}); });

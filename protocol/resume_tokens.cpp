@@ -18,7 +18,7 @@ bool same(std::string_view a, std::string_view b) noexcept {
 }  // namespace
 
 void resume_tokens::issue(std::string token, time_point now) {
-  add({std::move(token), {}, now + lifetime_}, now);
+  add({std::move(token), ++last_, 0, now + lifetime_}, now);
 }
 
 bool resume_tokens::good(std::string_view token, time_point now) const noexcept {
@@ -27,21 +27,20 @@ bool resume_tokens::good(std::string_view token, time_point now) const noexcept 
   return found && !token.empty();
 }
 
-void resume_tokens::rotate(std::string_view used, std::string next, time_point now) {
+std::uint32_t resume_tokens::rotate(std::string_view used, std::string next, time_point now) {
   const auto in_use = std::ranges::find_if(entries_, [&](auto& e) { return same(e.token, used); });
-  std::string before;
+  std::uint32_t before = 0;
   if (in_use != entries_.end()) {
-    before = in_use->token;
-    std::erase_if(entries_, [old = in_use->before](const entry& e) {
-      return !old.empty() && e.token == old;
-    });
+    before = in_use->number;
+    std::erase_if(entries_, [old = in_use->before](const entry& e) { return e.number == old; });
   }
-  add({std::move(next), std::move(before), time_point::max()}, now);
+  add({std::move(next), ++last_, before, time_point::max()}, now);
+  return last_;
 }
 
-void resume_tokens::release(std::string_view token, time_point now) {
+void resume_tokens::release(std::uint32_t held, time_point now) {
   for (auto& e : entries_)
-    if (same(e.token, token)) e.expires = now + lifetime_;
+    if (e.number == held) e.expires = now + lifetime_;
 }
 
 void resume_tokens::add(entry added, time_point now) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,20 +22,23 @@ class resume_tokens {
   /// One more, that no socket holds.
   void issue(std::string token, time_point now);
   [[nodiscard]] bool good(std::string_view token, time_point now) const noexcept;
-  /// A socket has attached with `used`, and was given `next`, which it holds from now on. What came before `used` is used up.
-  void rotate(std::string_view used, std::string next, time_point now);
+  /// A socket has attached with `used`, and was given `next`, which it holds from now on: by this number. What came before
+  /// `used` is used up.
+  std::uint32_t rotate(std::string_view used, std::string next, time_point now);
   /// The socket that held this one is gone: it begins to expire.
-  void release(std::string_view token, time_point now);
+  void release(std::uint32_t held, time_point now);
 
  private:
   struct entry {
-    std::string token, before;  ///< `before`: the one that it is the successor of
-    time_point expires;         ///< max(): a socket holds it
+    std::string token;
+    std::uint32_t number, before;  ///< `before`: the one that it is the successor of; 0: none
+    time_point expires;            ///< max(): a socket holds it
   };
   void add(entry, time_point now);
 
   std::chrono::milliseconds lifetime_;
   std::vector<entry> entries_;  // oldest first
+  std::uint32_t last_ = 0;
 };
 
 }  // namespace fairlead::protocol
