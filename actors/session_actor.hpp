@@ -90,6 +90,7 @@ class session_actor final : public lean_actor {
   void pump(socket&);
   [[nodiscard]] bool send_one(socket&, protocol::receipt);
   void drop_hopeless();
+  void wait_for_ack(waiter);
   void acked(std::uint64_t offset);
   void into_inbox(socket&, const message&);
   [[nodiscard]] bool inbox_full() const;

@@ -68,11 +68,15 @@ class emit_receipt final : public protocol::receipt_sink {
       : receipt_sink(std::move(terms)), done_(std::move(done)) {}
   ~emit_receipt() override { answer(unless_known_); }
   void settle(send_result r) noexcept override {
-    if (r == send_result::written) answer({emit_result::written, unless_known_.offset});
+    if (r == send_result::written) came_to(emit_result::written);
   }
   /// The session's side, before anyone else has it: its place, and what it is if nothing better comes.
-  void appended(std::uint64_t offset, emit_result unless_known) noexcept {
-    unless_known_ = {unless_known, offset};
+  void appended(std::uint64_t offset, emit_result unless_known, bool duplicate = false) noexcept {
+    unless_known_ = {unless_known, offset, duplicate};
+  }
+  /// What became of what was appended.
+  void came_to(emit_result r) noexcept {
+    answer({r, unless_known_.offset, unless_known_.duplicate});
   }
   void answer(const emit_report&) noexcept;
 

@@ -140,14 +140,19 @@ void session_actor::carry_out(const machine::refuse_emit& e) {
 
 void session_actor::carry_out(const machine::append&) {
   auto& m = *emitting_;
-  if (const auto before = m.key.empty() ? 0 : offset_of(m.key); before > 0) {
-    if (m.asked) m.asked->answer({emit_result::kept, before, true});
+  const bool waits = m.ack_timeout.count() > 0;
+  const auto before = m.key.empty() ? 0 : offset_of(m.key);
+  if (before > 0 && (!waits || acked_ >= before)) {
+    if (m.asked) m.asked->answer({waits ? emit_result::acked : emit_result::kept, before, true});
     return;
   }
-  const bool waits = m.ack_timeout.count() > 0;
   if (waits && waiters_.size() >= most_waiters)
     return carry_out(machine::refuse_emit{emit_result::overflow});
   const auto now = loop().now();
+  if (before > 0) {  // its sender asks again, because no answer came or it was `unacked`
+    m.asked->appended(before, emit_result::unacked, true);
+    return wait_for_ack({before, now + m.ack_timeout, std::move(m.asked)});
+  }
   const auto offset = stream_.append(protocol::encode_event(core_->id, stream_.top() + 1, m.type,
                                                             m.data, env_.options.wall_clock()),
                                      now);
@@ -160,7 +165,12 @@ void session_actor::carry_out(const machine::append&) {
   }
   if (m.asked) m.asked->appended(offset, waits ? emit_result::unacked : emit_result::kept);
   send_last(waits ? nullptr : m.asked);
-  if (waits) waiters_.push_back({offset, now + m.ack_timeout, std::move(m.asked)});
+  if (waits) wait_for_ack({offset, now + m.ack_timeout, std::move(m.asked)});
+}
+
+void session_actor::wait_for_ack(waiter w) {
+  const auto place = std::ranges::upper_bound(waiters_, w.offset, {}, &waiter::offset);
+  waiters_.insert(place, std::move(w));
 }
 
 /// To every socket that is not behind.
@@ -238,7 +248,7 @@ void session_actor::acked(std::uint64_t offset) {
   bump(counts().acks);
   const auto behind = std::ranges::upper_bound(waiters_, offset, {}, &waiter::offset);
   for (auto w = waiters_.begin(); w != behind; ++w)
-    if (w->asked) w->asked->answer({emit_result::acked, w->offset});
+    if (w->asked) w->asked->came_to(emit_result::acked);
   waiters_.erase(waiters_.begin(), behind);
 }
 

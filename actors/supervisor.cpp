@@ -105,6 +105,7 @@ void supervisor::on(stop& m) {
 void supervisor::close_everyone() {
   grace_.cancel();
   env_.drain.phase = drain_phase::closing;
+  env_.sessions.seal();  // nobody could attach to a new one
   for (const auto& call : std::exchange(closing_, {})) call();
   const auto left =
       std::chrono::duration_cast<std::chrono::milliseconds>(deadline_at_ - loop().now());
@@ -166,7 +167,7 @@ void supervisor::take_down() {
 }
 
 void supervisor::end_sessions() {
-  env_.sessions.seal();
+  env_.sessions.seal();  // again, if it ends without a drain
   for (const auto& session : env_.sessions.all()) tell(session->actor, retire{});
 }
 

@@ -206,6 +206,37 @@ TEST_CASE("acked: when a client says so; for all before as well, and not for mor
   CHECK(got.once_each());
 }
 
+TEST_CASE("one of a key that is asked for again with acked waits for the acknowledgement as well") {
+  session_harness h{plain()};
+  const auto s = h.spawn("plain", {.id = "s"});
+  auto c = h.attach("s", s.token);
+  const auto ask = [&](const std::string& key, answers<emit_report>& got,
+                       std::chrono::milliseconds timeout = 30s) {
+    s.session.emit("e", "1", {.acked = true, .ack_timeout = timeout, .key = key}, got.next());
+    h.run();
+  };
+  answers<emit_report> first, second, late;
+  ask("1", first);
+  ask("2", second);
+  ask("1", first);  // behind the second one in time, before it in the stream
+  ask("2", late, 1s);
+  CHECK(first.list().empty());
+  h.advance(1100ms);
+  CHECK(late.list() == std::vector<emit_report>{{emit_result::unacked, 2, true}});
+  c.link->peer_sends(R"({"ack":1})");
+  h.run();
+  CHECK(first.list() ==
+        std::vector<emit_report>{{emit_result::acked, 1}, {emit_result::acked, 1, true}});
+  CHECK(second.list().empty());
+  ask("1", first);  // acknowledged already
+  CHECK(first.list().back() == emit_report{emit_result::acked, 1, true});
+  CHECK(h.emit(s.session, "1", {.key = "1"}) == emit_report{emit_result::kept, 1, true});
+  c.link->peer_sends(R"({"ack":2})");
+  h.run();
+  CHECK(second.list() == std::vector<emit_report>{{emit_result::acked, 2}});
+  CHECK(c.offsets() == std::vector<std::uint64_t>{1, 2});
+}
+
 TEST_CASE("unacked after its time, and not before; not more than 1,024 wait") {
   session_harness h{plain()};
   const auto s = h.spawn().session;
@@ -400,6 +431,20 @@ TEST_CASE("the server goes down: sessions end after their sockets, and nothing c
   emit_report got;
   s.session.emit("e", "1", [&](auto r) { got = r; });
   CHECK(got.result == emit_result::ended);
+}
+
+TEST_CASE("a drain: what is there goes on; nothing is spawned once nobody could attach to it") {
+  session_harness h{plain()};
+  const auto s = h.spawn("plain", {.id = "s"});
+  auto c = h.attach("s", s.token);
+  h.backbone->drain({.grace = 1s, .timeout = 10s}, [] {}, [](auto) {});
+  h.run();
+  CHECK(h.spawn().result == spawn_result::spawned);  // during the grace everything goes on
+  h.advance(1100ms);
+  CHECK(c.closed_with() == close_code::service_restart);
+  CHECK(h.spawn().result == spawn_result::shutting_down);
+  CHECK(h.emit(s.session).result == emit_result::kept);
+  CHECK(s.session.state() != session_state::ended);  // that is for the stop
 }
 
 TEST_CASE("a socket that resets between being let in and open leaves nothing behind") {
