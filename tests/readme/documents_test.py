@@ -22,7 +22,7 @@ from markdown import FENCE, blocks, commands
 ROOT, PROGRAM = pathlib.Path(sys.argv[1]), sys.argv[2]
 DOCUMENTS = {
     file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8")
-    for file in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    for file in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
 }
 PUBLIC, INTERNAL, CLIENT = "127.0.0.1:8000", "127.0.0.1:8001", "c0-17"  # as the documents write them
 EXPECTED = re.compile(r"#\s*(\d{3})\b")  # a comment behind a curl line that begins with a status: `# 404: ...`

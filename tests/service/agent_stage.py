@@ -120,14 +120,22 @@ class Proxy:
 class Stage(contextlib.AsyncExitStack):
     """A backend whose browsers and whose server it reaches through proxies; and the server, which can be replaced."""
 
-    def __init__(self, program, *arguments, server=()):
+    def __init__(self, program, *arguments, server=(), gates=None):
         super().__init__()
+        self.gates = gates or {}
         self.program, self.arguments, self.server_arguments = program, arguments, server
 
     async def __aenter__(self):
-        await super().__aenter__()
+        try:
+            return await self.start()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def start(self):
         self.public = await self.enter_async_context(Proxy())
         self.internal = await self.enter_async_context(Proxy())
+        self.internal.gates = self.gates
         self.backend = self.enter_context(
             Program(*BACKEND, "--server", f"http://{self.internal.address}", "--port", "0",
                     "--websocket", f"ws://{self.public.address}/ws", *self.arguments))  # fmt: skip
