@@ -437,7 +437,8 @@ TEST_CASE("a drain: what is there goes on; nothing is spawned once nobody could 
   session_harness h{plain()};
   const auto s = h.spawn("plain", {.id = "s"});
   auto c = h.attach("s", s.token);
-  h.backbone->drain({.grace = 1s, .timeout = 10s}, [] {}, [](auto) {});
+  h.backbone->drain(
+      {.grace = 1s, .timeout = 10s}, [] {}, [](auto) {});
   h.run();
   CHECK(h.spawn().result == spawn_result::spawned);  // during the grace everything goes on
   h.advance(1100ms);

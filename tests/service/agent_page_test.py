@@ -86,6 +86,12 @@ class Browser(contextlib.AsyncExitStack):
         answer = await self.call("Page.navigate", url=url)  # answered when the new document is there
         assert "errorText" not in answer, answer
 
+    async def offline(self, is_offline):
+        """As the switch of the same name in the developer tools."""
+        await self.call("Network.enable")
+        await self.call("Network.emulateNetworkConditions", offline=is_offline, latency=0,
+                        downloadThroughput=-1, uploadThroughput=-1)  # fmt: skip
+
     async def value(self, expression):
         answer = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
@@ -140,10 +146,10 @@ class Page(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(await soon(gone, 2 * PATIENCE), 0)
             await page.events(14)
             # The network is gone, which only this side knows: the server has the old socket until the new one takes over.
-            await page.value("dispatchEvent(new Event('offline'))")
+            await page.offline(True)
             await page.state("waiting")
             gates['"e15"'].set()
-            await page.value("dispatchEvent(new Event('online'))")
+            await page.offline(False)
             await page.state("over")
             shown = await page.shown()
             self.assertEqual([offset for offset, _ in shown], list(range(1, EVENTS + 1)), await page.text("link"))
