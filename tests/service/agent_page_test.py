@@ -130,7 +130,7 @@ class Page(unittest.IsolatedAsyncioTestCase):
     async def test_kicked_cut_off_and_drained_it_shows_every_event_once(self):
         hostile = '<img src=x onerror="document.title=1"><b>bold</b>'
         # The run waits at each gate until something has been broken, so that all of it happens during the run.
-        gates = {f'"e{n}"': asyncio.Event() for n in (4, 8, 12, 15)}
+        gates = {f'"e{n}"': asyncio.Event() for n in (4, 8, 12, 15, EVENTS)}
         run = Stage(PROGRAM, "--pace", "0.02", "--steps", str(STEPS), "--task", hostile, gates=gates)
         async with run as stage, Browser() as page:
             await page.open(stage.page)
@@ -146,17 +146,25 @@ class Page(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(await soon(gone, 2 * PATIENCE), 0)
             await page.events(14)
             # The network is gone, which only this side knows: the server has the old socket until the new one takes over.
+            stage.public.deafen()
             await page.offline(True)
             await page.state("waiting")
             gates['"e15"'].set()
             await page.offline(False)
+            await page.events(EVENTS - 1)
+            stage.public.deafen()  # that it has seen the last one is lost, and must be said again
+            gates[f'"e{EVENTS}"'].set()
+            await page.events(EVENTS)
+            stage.public.cut()
             await page.state("over")
             shown = await page.shown()
             self.assertEqual([offset for offset, _ in shown], list(range(1, EVENTS + 1)), await page.text("link"))
             self.assertIn(hostile, shown[0][1])
             self.assertEqual(await page.value("document.querySelectorAll('#events img, #events b b').length"), 0)
             self.assertEqual((await page.text("missed"), await page.text("doubled")), ("0", "0"))
-            self.assertGreaterEqual(int(await page.text("reconnects")), 4)
+            self.assertGreaterEqual(int(await page.text("reconnects")), 5)
+            tokens = [token for asked in stage.public.passed for token in re.findall(r"[?&]token=([\w-]+)", asked)]
+            self.assertNotEqual(tokens[0], tokens[1])  # each time the next one
             told = await page.text("link")
             for reason in ("4001 kicked", "1006", "1012 server restarting", "4501", "offline", "4500 the run is over"):
                 self.assertIn(reason, told)

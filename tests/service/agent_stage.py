@@ -45,7 +45,7 @@ class Proxy:
         self.upstream = None  # "host:port"; None: whoever connects is reset
         self.lose = {}  # text of a request: how many answers to it are lost, each with its connection
         self.gates = {}  # text of a request: it is passed on once this event is set
-        self.open = set()
+        self.open, self.deaf = set(), set()
         self.passed = []  # the first bytes of each connection
         self.more = asyncio.Condition()
 
@@ -62,6 +62,10 @@ class Proxy:
         """What is connected breaks, without a word."""
         for one in list(self.open):
             one.transport.abort()
+
+    def deafen(self):
+        """What is connected is answered, and what it sends is lost: half of a network that is going."""
+        self.deaf = set(self.open)
 
     async def seen(self, text):
         """Waits until a connection has begun with a request that has this."""
@@ -87,6 +91,8 @@ class Proxy:
             if is_request and first is None:
                 first = await self.begin(reader, data)
                 data = first
+            if is_request and writer in self.deaf:
+                continue
             if asked and self.is_lost(asked):
                 return
             writer.write(data)
