@@ -22,6 +22,12 @@ void emit_receipt::answer(const emit_report& r) noexcept {
 inbox_sink::~inbox_sink() { call_back(done_, inbox_page{true, true, {}}); }
 
 end_receipt::~end_receipt() { call_back(done_, who_->why_ended()); }
+watch_sink::~watch_sink() { tell(session_state::ended, who_->why_ended()); }
+
+void watch_sink::tell(session_state s, const session_end& why) const noexcept {
+  auto again = told_;
+  call_back(again, s, why);
+}
 
 void inbox_sink::answer(inbox_page page) noexcept { call_back(done_, std::move(page)); }
 
@@ -124,6 +130,20 @@ void session::issue_token(std::function<void(std::string)> done) const {
     actors::tell(core_->actor, actors::issue_token{[answer](std::string token) {
                    actors::call_back(answer->done, std::move(token));
                  }});
+}
+
+void session::watch(session_watcher told) const {
+  if (!core_) return actors::call_back(told, session_state::ended, session_end{});
+  actors::tell(core_->actor, actors::watch_session{std::make_shared<actors::watch_sink>(
+                                 core_, std::move(told))});
+}
+
+void session::set_owner() const {
+  if (core_) actors::tell(core_->actor, actors::have_owner{true});
+}
+
+void session::lose_owner() const {
+  if (core_) actors::tell(core_->actor, actors::have_owner{false});
 }
 
 void session::start_timer(std::string name, std::chrono::milliseconds delay) const {

@@ -9,7 +9,7 @@ namespace machine = protocol::sessions;
 
 namespace {
 
-constexpr std::size_t most_timers = 64;
+constexpr std::size_t most_timers = 64, most_watchers = 8;
 
 protocol::stream_limits limits_of(const session_options& o) {
   return {o.max_messages, o.max_bytes, o.replay_window};
@@ -61,7 +61,8 @@ caf::behavior session_actor::make_handlers(loop_unit& unit) {
       [me](const actors::issue_token& m) { me().on(m); },
       [me](const set_session_timer& m) { me().on(m); },
       [me](read_inbox& m) { me().on(m); },
-      [me](const set_owner& m) { me().on(m); },
+      [me](have_owner m) { me().on(m); },
+      [me](const watch_session& m) { me().on(m); },
       [me](take_session_snapshot) { return me().snapshot(); },
   };
 }
@@ -74,6 +75,7 @@ void session_actor::entered(session_state before) {
   if (now != session_state::ended) {
     ++counts().by_state[static_cast<std::size_t>(now)];
     core_->entered(now);
+    for (const auto& w : watchers_) w->tell(now);
   }
   entered_at_ = loop().now();
   record(to_string(now).data());
@@ -185,16 +187,20 @@ void session_actor::on(const actors::issue_token& m) {
   m.done(std::move(token));
 }
 
-void session_actor::on(const set_owner& m) {
-  owner_ = m.owner;
-  monitor(owner_);
+void session_actor::on(have_owner m) {
+  if (std::exchange(has_owner_, m.has) && !m.has) {
+    record("owner_lost");
+    apply(machine::owner_lost{});
+  }
 }
 
-void session_actor::on_down(const caf::down_msg& down) {
-  if (!owner_ || owner_->address() != down.source) return;
-  owner_ = nullptr;
-  record("owner_lost");
-  apply(machine::owner_lost{});
+void session_actor::on(const watch_session& m) {
+  if (watchers_.size() >= most_watchers) {
+    m.sink->dismiss();
+    return env_.logger()(severity::warning, "session.too_many_watchers", {{"session", core_->id}});
+  }
+  m.sink->tell(machine::kind_of(state_));
+  watchers_.push_back(m.sink);
 }
 
 // --- the end --------------------------------------------------------------------------------------------------------
@@ -219,7 +225,8 @@ void session_actor::carry_out(const machine::report_ended& e) {
                  failed ? initiator::error : initiator::application, {});
   }
   sockets_.clear();
-  waiters_.clear();  // which answers them
+  waiters_.clear();   // which answers them
+  watchers_.clear();  // the same
   readers_.clear();
   timers_.clear();
   if (auto last = std::move(behavior_)) {
@@ -242,7 +249,6 @@ void session_actor::on_exit() {
   // Without this it was killed or broke: its end is reported all the same.
   apply(machine::ask_end{session_ender::behavior, "internal error"});
   alarm_.cancel();
-  owner_.reset();
   core_.reset();  // it holds this actor
 }
 
@@ -281,7 +287,7 @@ session_snapshot session_actor::snapshot() {
   s.inbox_readers = readers_.size();
   s.mailbox = mailbox_size();
   s.restarts = restarts_;
-  s.has_owner = owner_ != nullptr;
+  s.has_owner = has_owner_;
   for (const auto& socket : sockets_)
     s.sockets.push_back({socket.who->id, socket.next - 1, socket.lagging});
   for (std::size_t i = 0; i < events_.size(); ++i)

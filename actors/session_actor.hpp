@@ -53,7 +53,6 @@ class session_actor final : public lean_actor {
   caf::behavior& handlers() override;
   static caf::behavior make_handlers(loop_unit&);
   void after_run() override;
-  void on_down(const caf::down_msg&) override;
   void on_crash(std::string_view what) override;
 
   void on(const session_begin&);
@@ -63,7 +62,8 @@ class session_actor final : public lean_actor {
   void on(const set_session_timer&);
   void on(send_more);
   void on(read_inbox&);
-  void on(const set_owner&);
+  void on(have_owner);
+  void on(const watch_session&);
   void on(session_due);
   void on(const companion_opened&);
   void on(const companion_received&);
@@ -121,7 +121,8 @@ class session_actor final : public lean_actor {
   std::vector<named_timer> timers_;
   std::vector<std::pair<std::string, std::uint64_t>> keys_;  // of the last keyed emits, a ring
   std::size_t next_key_ = 0;
-  caf::strong_actor_ptr owner_;
+  bool has_owner_ = false;
+  std::vector<watch_sink_ptr> watchers_;
   protocol::timer alarm_;
   protocol::time_point alarm_at_ = protocol::time_point::max();
   const protocol::time_point began_;

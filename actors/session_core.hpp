@@ -101,6 +101,24 @@ class inbox_sink {
 };
 using inbox_sink_ptr = std::shared_ptr<inbox_sink>;
 
+/// Who watches one session. Is told of its end when nobody holds it any more, at the latest.
+class watch_sink {
+ public:
+  watch_sink(std::shared_ptr<const detail::session_core> who, session_watcher told)
+      : who_(std::move(who)), told_(std::move(told)) {}
+  ~watch_sink();
+  watch_sink(const watch_sink&) = delete;
+  watch_sink& operator=(const watch_sink&) = delete;
+  void tell(session_state, const session_end& = {}) const noexcept;
+  /// It will be told nothing more.
+  void dismiss() noexcept { told_ = nullptr; }
+
+ private:
+  std::shared_ptr<const detail::session_core> who_;
+  session_watcher told_;
+};
+using watch_sink_ptr = std::shared_ptr<watch_sink>;
+
 }  // namespace fairlead::actors
 
 namespace fairlead::detail {

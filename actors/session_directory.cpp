@@ -58,7 +58,7 @@ session_directory::type_of(const std::string& name) const {
 }
 
 spawned_session session_directory::spawn(environment& env, const std::string& type,
-                                         spawn_options how, const caf::strong_actor_ptr& owner) {
+                                         spawn_options how) {
   const auto* const kind = type_of(type);
   if (!kind) return {.result = spawn_result::unknown_type};
   if (how.id.empty()) how.id = "s-" + env.options.make_token().substr(0, 22);
@@ -78,7 +78,6 @@ spawned_session session_directory::spawn(environment& env, const std::string& ty
     core->actor = spawn_pinned<session_actor>(here.unit, env, here, core);
     // In the lock: whoever seals this directory finds it enrolled.
     tell(env.supervisor, enroll_session{core});
-    if (owner) tell(core->actor, set_owner{owner});
     tell(core->actor, session_begin{token});
   } catch (...) {
     sessions_.erase(place);

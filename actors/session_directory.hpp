@@ -25,9 +25,8 @@ class session_directory {
 
   /// Takes over the types that may be spawned. Before anything else.
   void register_types(environment&);
-  /// Spawns a session's actor, if all is well. `owner` may be null.
-  [[nodiscard]] spawned_session spawn(environment&, const std::string& type, spawn_options,
-                                      const caf::strong_actor_ptr& owner = {});
+  /// Spawns a session's actor, if all is well.
+  [[nodiscard]] spawned_session spawn(environment&, const std::string& type, spawn_options);
 
   /// One that has not ended, or why it ended if that is still known.
   struct found {

@@ -90,9 +90,13 @@ struct read_inbox {
   std::chrono::milliseconds wait;
   inbox_sink_ptr asked;
 };
-/// From whoever spawned it for another: that one's end is `owner_lost`.
-struct set_owner {
-  caf::strong_actor_ptr owner;
+/// From handles: somebody owns it, or that one is gone.
+struct have_owner {
+  bool has;
+};
+/// From handles.
+struct watch_session {
+  watch_sink_ptr sink;
 };
 /// From its timer.
 struct session_due {};
@@ -114,7 +118,8 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::issue_token)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::set_session_timer)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::send_more)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::read_inbox)
-FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::set_owner)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::have_owner)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::watch_session)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::session_due)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::take_session_snapshot)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::enroll_session)

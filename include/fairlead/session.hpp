@@ -73,6 +73,8 @@ struct emit_report {
   friend bool operator==(const emit_report&, const emit_report&) = default;
 };
 using emit_callback = std::function<void(const emit_report&)>;
+/// Is told the states of a session; the second is set once it has ended.
+using session_watcher = std::function<void(session_state, const session_end&)>;
 
 struct emit_options {
   /// Report `acked` or `unacked` instead of `written` or `kept`.
@@ -152,6 +154,14 @@ class session {
   void end(std::string reason, std::function<void(const session_end&)> done) const;
   /// One more token to attach with, for a client that has lost its own; empty if it has ended. `done` runs on an event loop.
   void issue_token(std::function<void(std::string)> done) const;
+
+  /// Calls `told` with the state that it is in, then with each that it enters; `ended` is the last. On an event loop. At
+  /// most 8 a session; more are ignored and logged.
+  void watch(session_watcher told) const;
+  /// Says that somebody outside has it: the debug endpoint shows that, and `lose_owner` is to be called when they are gone.
+  void set_owner() const;
+  /// Its owner is gone: it ends, or lingers, as `session_options::on_owner_gone` says. Nothing if it has none.
+  void lose_owner() const;
 
   /// Calls `session_behavior::on_timer` with this name once after `delay`; replaces one of the same name. At most 64 a
   /// session, more are ignored and logged. They go with the behaviour.
