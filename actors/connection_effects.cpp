@@ -146,7 +146,7 @@ void connection_actor::carry_out(protocol::make_room& e) {
   if (terms && !terms->key.empty())
     took_back(link_->drop_key(*terms), send_result::overflow, protocol::limit_hit::replaced);
   const auto over = protocol::excess(state_, e.what, env_.limits());
-  if (over.messages > 0 || over.bytes > 0) {
+  if (!core_->of_session && (over.messages > 0 || over.bytes > 0)) {
     took_back(link_->drop_oldest(over), send_result::overflow, protocol::limit_hit::dropped_oldest);
     if (!overflowing_) note_overflow();
   }

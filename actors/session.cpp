@@ -134,8 +134,8 @@ void session::issue_token(std::function<void(std::string)> done) const {
 
 void session::watch(session_watcher told) const {
   if (!core_) return actors::call_back(told, session_state::ended, session_end{});
-  actors::tell(core_->actor, actors::watch_session{std::make_shared<actors::watch_sink>(
-                                 core_, std::move(told))});
+  actors::tell(core_->actor,
+               actors::watch_session{std::make_shared<actors::watch_sink>(core_, std::move(told))});
 }
 
 void session::set_owner() const {

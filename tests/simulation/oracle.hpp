@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fairlead/result.hpp>
+
+#include "tests/support/fake_link.hpp"
+
+/// What must be true of everything a server was asked and of every byte that it sent. Knows nothing of how it is built.
+namespace fairlead::simulation {
+
+/// A promise was broken.
+struct violation : std::runtime_error {
+  using runtime_error::runtime_error;
+};
+inline void require(bool good, const std::string& what) {
+  if (!good) throw violation{what};
+}
+
+/// One message that was sent to one connection, or to all.
+struct sent {
+  std::uint64_t sender = 0;       // whose order it is in
+  std::size_t link = SIZE_MAX;    // SIZE_MAX: a broadcast
+  std::set<std::size_t> seen_on;  // links whose kernel has all of it
+  std::optional<send_result> outcome;
+  std::optional<broadcast_summary> summary;
+  bool reports = true;  // somebody asked what becomes of it
+};
+
+/// Reads what a link's kernel has been given, frame by frame, as it comes.
+class observed_link {
+ public:
+  observed_link(std::size_t number, std::shared_ptr<test::fake_link> link)
+      : number_(number), link_(std::move(link)) {}
+
+  /// The frames that are new. Throws if one is behind a Close.
+  std::vector<test::sent_frame> read();
+  [[nodiscard]] test::fake_link& link() noexcept { return *link_; }
+  [[nodiscard]] const test::fake_link& link() const noexcept { return *link_; }
+  [[nodiscard]] std::optional<close_code> closed_with() const noexcept { return closed_with_; }
+  [[nodiscard]] std::size_t number() const noexcept { return number_; }
+  [[nodiscard]] long holders() const noexcept { return link_.use_count(); }
+
+ private:
+  std::size_t number_;
+  std::shared_ptr<test::fake_link> link_;
+  std::size_t read_ = 0;  // of link_->sent
+  std::optional<close_code> closed_with_;
+};
+
+/// Sends and what became of them.
+class ledger {
+ public:
+  /// The text of a new message: it names itself.
+  std::string begin(std::uint64_t sender, std::size_t link, std::size_t padding, bool reports);
+  [[nodiscard]] std::size_t last() const noexcept { return all_.size() - 1; }
+  void settled(std::size_t message, send_result);
+  void summed_up(std::size_t message, const broadcast_summary&);
+  /// A data frame that is no session's came to this link's peer.
+  void arrived(std::size_t link, std::string_view text);
+  /// All is over: each has one outcome, and it is true.
+  void close_books() const;
+  [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+  [[nodiscard]] std::size_t written() const noexcept { return written_; }
+
+ private:
+  std::vector<sent> all_;
+  std::map<std::pair<std::size_t, std::uint64_t>, std::size_t> newest_;  // by link and sender
+  std::size_t written_ = 0;
+};
+
+}  // namespace fairlead::simulation

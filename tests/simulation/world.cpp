@@ -1,0 +1,451 @@
+#include "tests/simulation/world.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <caf/send.hpp>
+#include <fmt/format.h>
+
+#include <fairlead/caf/actors.hpp>
+
+namespace fairlead::simulation {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t most_links = 24, most_sessions = 5, most_readers_each = 3, trace_kept = 400;
+
+/// Throws when a client tells it to.
+struct touchy final : session_behavior {
+  void on_message(const session& s, const connection&, const message& m) override {
+    if (m.view() == "throw") throw std::runtime_error{"told to"};
+    if (m.view() == "timer") s.start_timer("t", 50ms);
+  }
+  void on_timer(const session&, const std::string&) override {}
+};
+struct nervous final : behavior {
+  void received(const connection& from, const message& m) override {
+    if (m.view() == "throw") throw std::runtime_error{"told to"};
+    if (m.view() == "bye") from.close();
+  }
+};
+
+session_types types() {
+  const auto make = [](const session&) { return std::make_unique<touchy>(); };
+  session_types all;
+  all["takes_over"] = {.options = {.max_messages = 6, .resume_window = 3s}};
+  all["joins"] = {.options = {.max_messages = 20,
+                              .replay_window = 2s,
+                              .on_second_socket = second_socket::joins,
+                              .max_sockets = 2,
+                              .on_owner_gone = owner_gone::lingers,
+                              .max_inbox = 4}};
+  all["ends"] = {.behavior = make, .options = {.attach_timeout = 2s}};
+  all["restarts"] = {.behavior = make,
+                     .options = {.on_failure = behavior_failure::restarts, .max_restarts = 2}};
+  return all;
+}
+
+}  // namespace
+
+totals& totals::operator+=(const totals& o) {
+  steps += o.steps;
+  links += o.links;
+  messages += o.messages;
+  written += o.written;
+  sessions += o.sessions;
+  events += o.events;
+  attaches += o.attaches;
+  return *this;
+}
+
+world::world(std::uint64_t seed, bool traces)
+    : random_(seed), traces_(traces), most_queued_(chance(50) ? 400 : 4'000) {
+  const auto loops = 1 + below(3);
+  const auto policy = static_cast<slow_policy>(below(4));
+  const auto adjust = [&](actors::backbone_options& o) {
+    o.limits.max_queued_messages = chance(50) ? 6 : 40;
+    o.limits.max_queued_bytes = most_queued_;
+    o.limits.max_send_size = 1'000;
+    o.limits.max_unhandled_messages = 3;
+    o.limits.max_sessions = most_sessions;
+    o.limits.close_timeout = 500ms;
+    o.limits.slow_consumers = policy;
+    if (chance(30)) o.limits.max_total_queued_bytes = 3 * most_queued_;
+    o.user_linger = 200ms;
+    if (!traces_) o.logger = nullptr;
+    if (chance(30))
+      o.per_connection = [](const connection&) { return std::make_unique<nervous>(); };
+    if (chance(30)) o.per_user = [](const std::string&) { return std::make_unique<nervous>(); };
+    o.make_token = [this] { return fmt::format("{:016x}{:027x}", random_(), random_()); };
+  };
+  harness_ = std::make_unique<test::session_harness>(types(), loops, adjust);
+  note("{} loops, queues of {} bytes, {}", loops, most_queued_, to_string(policy));
+}
+
+template <class... Args>
+void world::note(const char* format, const Args&... args) {
+  if (!traces_) return;
+  if (trace_.size() >= trace_kept) trace_.erase(trace_.begin(), trace_.begin() + trace_kept / 2);
+  trace_.push_back(fmt::format("{:>5}  ", step_) + fmt::format(fmt::runtime(format), args...));
+}
+
+totals world::run(std::size_t steps) {
+  for (step_ = 0; step_ < steps; ++step_) {
+    step();
+    check();
+  }
+  finish();
+  totals t{.steps = steps,
+           .links = peers_.size(),
+           .messages = ledger_.size(),
+           .written = ledger_.written(),
+           .sessions = sessions_.size()};
+  for (const auto& s : sessions_) t.events += s.at.size();
+  for (const auto& r : readers_) t.attaches += r.attaches();
+  return t;
+}
+
+void world::step() {
+  struct choice {
+    unsigned weight;
+    void (world::*what)();
+  };
+  static constexpr std::array<choice, 16> all{{
+      {40, &world::turn_loops},
+      {5, &world::connect},
+      {6, &world::upgrade},
+      {6, &world::peer_speaks},
+      {12, &world::peer_reads},
+      {3, &world::peer_leaves},
+      {12, &world::send},
+      {3, &world::broadcast},
+      {2, &world::close},
+      {1, &world::kill},
+      {4, &world::time_passes},
+      {2, &world::spawn},
+      {14, &world::emit},
+      {7, &world::attach},
+      {1, &world::end_session},
+      {2, &world::reads_inbox},
+  }};
+  unsigned sum = 0;
+  for (const auto& c : all) sum += c.weight;
+  auto left = below(sum);
+  for (const auto& c : all) {
+    if (left < c.weight) return (this->*c.what)();
+    left -= c.weight;
+  }
+}
+
+// --- the machine ----------------------------------------------------------------------------------------------------
+
+/// Some turns of some loops, in any order: the scheduler.
+void world::turn_loops() {
+  if (chance(10)) return harness_->run();
+  for (auto n = 1 + below(6); n > 0; --n) {
+    const auto at = below(harness_->loops.size() + 1);
+    static_cast<void>(at == harness_->loops.size() ? harness_->side->turn()
+                                                   : harness_->loops[at]->turn());
+  }
+}
+
+void world::time_passes() {
+  const auto by = chance(80) ? std::chrono::milliseconds{1 + below(60)}
+                             : std::chrono::milliseconds{100 + below(2'500)};
+  note("{} ms pass", by.count());
+  harness_->advance(by);
+}
+
+// --- sockets --------------------------------------------------------------------------------------------------------
+
+world::peer* world::some_peer() {
+  for (int tries = 0; tries < 4 && !peers_.empty(); ++tries) {
+    auto& p = peers_[peers_.size() - 1 - below(std::min(peers_.size(), most_links))];
+    if (!p->gone) return p.get();
+  }
+  return nullptr;
+}
+
+std::size_t world::begin_link(std::string user, std::size_t reader,
+                              std::unique_ptr<protocol::attach_request> attach) {
+  auto link = std::make_shared<test::fake_link>();
+  link->room = chance(60) ? SIZE_MAX : below(200);
+  const auto loop = below(harness_->loops.size());
+  const auto number = peers_.size();
+  note("link {} of {} on loop {}, room for {}", number, user.empty() ? "nobody" : user, loop,
+       link->room == SIZE_MAX ? "all" : std::to_string(link->room));
+  actors::connection_seed seed{"127.0.0.1:5", std::move(user), "/ws", false, std::move(attach)};
+  auto handle = harness_->backbone->connect(loop, link, std::move(seed));
+  peers_.push_back(std::make_shared<peer>(
+      peer{observed_link{number, std::move(link)}, std::move(handle), reader}));
+  return number;
+}
+
+void world::connect() {
+  const auto living = std::ranges::count_if(peers_, [](const auto& p) { return !p->gone; });
+  if (static_cast<std::size_t>(living) >= most_links) return;
+  begin_link(chance(50) ? fmt::format("u{}", below(3)) : "", SIZE_MAX, nullptr);
+}
+
+void world::upgrade() {
+  for (auto& p : peers_)
+    if (!p->gone && p->seen.link().has_observer() && chance(50)) p->seen.link().upgrade();
+}
+
+void world::peer_speaks() {
+  auto* const p = some_peer();
+  if (!p || !p->seen.link().reading) return;
+  std::string text{chance(5) ? "throw" : chance(5) ? "bye" : chance(10) ? "timer" : "hello"};
+  if (p->reader != SIZE_MAX && chance(50)) {
+    auto& r = readers_[p->reader];
+    const auto offset = chance(10) ? r.last() + 5 : r.last();
+    auto& s = sessions_[r.session()];
+    s.highest_ack = std::max(s.highest_ack, offset);
+    text = fmt::format("{{\"ack\":{}}}", offset);
+  }
+  note("peer {} says {}", p->seen.number(), text);
+  p->seen.link().peer_sends(text);
+}
+
+void world::peer_reads() {
+  auto* const p = some_peer();
+  if (!p) return;
+  p->seen.link().kernel_takes(chance(10) ? SIZE_MAX / 2 : below(300));
+}
+
+void world::peer_leaves() {
+  auto* const p = some_peer();
+  if (!p) return;
+  auto& link = p->seen.link();
+  const auto how = below(5);
+  note("peer {} {}", p->seen.number(),
+       std::array{"closes", "resets", "breaks the protocol", "passes a limit", "answers"}[how]);
+  if (how == 0) link.peer_closes(close_code::going_away, "bye");
+  if (how == 1) link.fails();
+  if (how == 2) link.violates(close_code::protocol_error, "nonsense");
+  if (how == 3) link.passes_limit(close_code::policy_violation, "too much");
+  for (auto& other : peers_)
+    if (how == 4 && other->seen.link().waits_for_peer())
+      other->seen.link().closing_handshake_done();
+}
+
+// --- what the application does --------------------------------------------------------------------------------------
+
+void world::send() {
+  auto* const p = some_peer();
+  if (!p || p->reader != SIZE_MAX) return;
+  send_options how;
+  const bool reports = chance(80);
+  if (chance(15)) how.ttl = std::chrono::milliseconds{below(100)};
+  if (chance(15)) how.policy = static_cast<slow_policy>(below(4));
+  if (chance(10)) how.key = "k";
+  if (how.policy && *how.policy != slow_policy::keep_latest) how.key.clear();
+  const auto by_id = chance(20);
+  // By id and by handle are two ways, between which there is no order.
+  auto text =
+      ledger_.begin(by_id ? 2 : 1, p->seen.number(), below(chance(5) ? 1'200 : 120), reports);
+  note("message {} to {}, {} bytes", ledger_.last(), p->seen.number(), text.size());
+  send_callback done;
+  if (reports) done = [this, m = ledger_.last()](send_result r) { ledger_.settled(m, r); };
+  auto what = message::text(std::move(text));
+  if (by_id)
+    harness_->backbone->send(p->handle.id(), std::move(what), how, std::move(done));
+  else
+    p->handle.send(std::move(what), how, std::move(done));
+}
+
+void world::broadcast() {
+  auto text = ledger_.begin(3, SIZE_MAX, below(80), true);
+  note("broadcast {}", ledger_.last());
+  harness_->backbone->broadcast(
+      message::text(std::move(text)), {},
+      [this, m = ledger_.last()](const broadcast_summary& s) { ledger_.summed_up(m, s); });
+}
+
+void world::close() {
+  auto* const p = some_peer();
+  if (!p) return;
+  note("close {}", p->seen.number());
+  closes_.emplace_back();
+  const auto done = [this, which = closes_.size() - 1](close_result) {
+    require(++closes_[which].answers == 1, "a close is answered twice");
+  };
+  if (chance(50))
+    p->handle.close(close_code::normal, "enough", done);
+  else
+    harness_->backbone->remove(p->handle.id(), close_code::normal, "removed", done);
+}
+
+/// An actor is killed from outside, as by a bug that CAF turns into an exit.
+void world::kill() {
+  auto* const p = some_peer();
+  if (!p || !p->handle || !chance(30)) return;
+  note("the actor of {} is killed", p->seen.number());
+  caf::anon_send_exit(actor_of(p->handle), caf::exit_reason::kill);
+}
+
+void world::spawn() {
+  const auto living = std::ranges::count_if(
+      sessions_, [](const auto& s) { return s.handle.state() != session_state::ended; });
+  if (static_cast<std::size_t>(living) >= most_sessions) return;
+  static constexpr std::array names{"takes_over", "joins", "ends", "restarts"};
+  const std::string type = names[below(names.size())];
+  auto made = harness_->backbone->spawn_session(type, {});
+  if (!made) return;
+  note("session {} of type {}", made.session.id(), type);
+  sessions_.push_back({.handle = made.session, .type = type});
+  readers_.emplace_back(sessions_.size() - 1, std::move(made.token));
+  sessions_.back().readers.push_back(readers_.size() - 1);
+  if (chance(30)) made.session.set_owner();
+}
+
+void world::emit() {
+  if (sessions_.empty()) return;
+  const auto which = sessions_.size() - 1 - below(std::min<std::size_t>(sessions_.size(), 6));
+  auto& s = sessions_[which];
+  emit_options how;
+  if (chance(15)) how.acked = true, how.ack_timeout = std::chrono::milliseconds{1 + below(500)};
+  if (chance(10)) how.key = fmt::format("k{}", below(4));
+  const auto number = ++s.last_number;
+  note("{}: emit {}", s.handle.id(), number);
+  s.answers.push_back({.number = number});
+  s.handle.emit("e", std::to_string(number), std::move(how),
+                [this, which, answer = s.answers.size() - 1](const emit_report& r) {
+                  sessions_[which].answered(answer, r);
+                });
+}
+
+void world::attach() {
+  if (readers_.empty()) return;
+  const auto which = readers_.size() - 1 - below(std::min<std::size_t>(readers_.size(), 8));
+  auto& r = readers_[which];
+  auto& s = sessions_[r.session()];
+  if (r.link() || r.stays_away() || s.handle.state() == session_state::ended) return;
+  auto wants = std::make_unique<protocol::attach_request>(
+      protocol::attach_request{s.handle.id(), r.token(), r.last(), r.epoch()});
+  const auto link = begin_link({}, which, std::move(wants));
+  note("reader {} of {} attaches by {} after {}", which, s.handle.id(), link, r.last());
+  r.attaches_by(link);
+  if (s.readers.size() < most_readers_each && chance(15))
+    s.handle.issue_token([this, at = r.session()](std::string token) {
+      if (token.empty()) return;
+      readers_.emplace_back(at, std::move(token));
+      sessions_[at].readers.push_back(readers_.size() - 1);
+    });
+}
+
+void world::end_session() {
+  if (sessions_.empty() || !chance(40)) return;
+  const auto& s = sessions_[below(sessions_.size())];
+  note("{} is to end, or its owner is lost", s.handle.id());
+  if (chance(50))
+    s.handle.end("done");
+  else
+    s.handle.lose_owner();
+}
+
+void world::reads_inbox() {
+  if (sessions_.empty()) return;
+  inboxes_.push_back(0);
+  harness_->backbone->read_inbox(sessions_[below(sessions_.size())].handle.id(), below(6), 10,
+                                 std::chrono::milliseconds{below(300)},
+                                 [this, which = inboxes_.size() - 1](const inbox_page&) {
+                                   require(++inboxes_[which] == 1, "an inbox is answered twice");
+                                 });
+}
+
+// --- what must hold -------------------------------------------------------------------------------------------------
+
+void world::look_at(peer& p) {
+  for (const auto& frame : p.seen.read()) {
+    if (frame.opcode != 1) continue;
+    const bool is_events = frame.payload.starts_with('{');
+    if (!is_events) {
+      ledger_.arrived(p.seen.number(), frame.payload);
+      continue;
+    }
+    require(p.reader != SIZE_MAX,
+            fmt::format("link {} is no session's and got {}", p.seen.number(), frame.payload));
+    auto& r = readers_[p.reader];
+    note("reader {} gets {}", p.reader, frame.payload);
+    r.got(frame.payload, sessions_[r.session()].at);
+  }
+}
+
+void world::check_bounds(const peer& p) const {
+  // A Close frame, a pong and the greeting of a session have room of their own.
+  constexpr std::size_t beside = 300;
+  require(p.seen.link().queued_bytes() <= most_queued_ + beside,
+          fmt::format("link {}: {} bytes are queued, of {}", p.seen.number(),
+                      p.seen.link().queued_bytes(), most_queued_));
+}
+
+void world::check() {
+  for (auto& p : peers_) {
+    if (p->gone) continue;
+    look_at(*p);
+    check_bounds(*p);
+    if (p->seen.link().has_observer()) continue;
+    if (p->reader != SIZE_MAX && !readers_[p->reader].link()) continue;
+    p->gone = true;
+    note("link {} is over", p->seen.number());
+    if (p->reader != SIZE_MAX) readers_[p->reader].lost(p->seen.closed_with());
+  }
+}
+
+/// Nothing is under way any more: who is attached has all that there is.
+void world::check_all_caught_up() const {
+  for (const auto& r : readers_) {
+    const auto& s = sessions_[r.session()];
+    if (!r.link() || s.at.empty() || s.handle.state() == session_state::ended) continue;
+    const auto& link = peers_[*r.link()]->seen.link();
+    if (!link.has_observer() || link.sealed() || !r.greeted()) continue;
+    require(r.last() >= s.at.rbegin()->first,
+            fmt::format("{}: a socket that reads has {} of {} events", s.handle.id(), r.last(),
+                        s.at.rbegin()->first));
+  }
+}
+
+void world::finish() {
+  note("all becomes quiet");
+  for (int i = 0; i < 3; ++i) {
+    for (auto& p : peers_) p->seen.link().kernel_takes(SIZE_MAX / 2);
+    harness_->run();
+    check();
+  }
+  check_all_caught_up();
+  harness_->advance(600ms);  // closes that nobody answers
+  check();
+  const auto living = static_cast<std::size_t>(
+      std::ranges::count_if(peers_, [](const auto& p) { return p->seen.link().has_observer(); }));
+  require(harness_->backbone->connection_count() == living,
+          fmt::format("{} connections are counted, {} live", harness_->backbone->connection_count(),
+                      living));
+  const auto sessions = static_cast<std::size_t>(std::ranges::count_if(
+      sessions_, [](const auto& s) { return s.handle.state() != session_state::ended; }));
+  require(harness_->backbone->session_count() == sessions,
+          fmt::format("{} sessions are counted, {} live", harness_->backbone->session_count(),
+                      sessions));
+  note("the server stops");
+  for (auto& p : peers_) harness_->clients.push_back({p->handle, {}});
+  harness_->clients.clear();
+  harness_->stop(1s, false);
+  check();
+  ledger_.close_books();
+  for (const auto& s : sessions_) {
+    s.close_books();
+    require(s.handle.state() == session_state::ended, s.handle.id() + " has outlived its server");
+  }
+  for (const auto& c : closes_) require(c.answers == 1, "a close was never answered");
+  for (const auto n : inboxes_) require(n == 1, "an inbox was never answered");
+  for (const auto& p : peers_) {
+    require(!p->seen.link().has_observer(), fmt::format("link {} lives on", p->seen.number()));
+    require(p->seen.holders() == 1, fmt::format("link {} is held by somebody", p->seen.number()));
+  }
+  for (const auto& loop : harness_->loops) require(loop->timers() == 0, "a timer lives on");
+}
+
+}  // namespace fairlead::simulation
