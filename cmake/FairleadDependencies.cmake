@@ -2,7 +2,7 @@
 
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED CONFIG)
-find_package(CAF 0.17.6 REQUIRED COMPONENTS core)
+find_package(CAF 0.17.6 REQUIRED COMPONENTS core io openssl)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(OpenSSL REQUIRED)

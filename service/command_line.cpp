@@ -65,6 +65,10 @@ std::vector<flag> serve_flags() {
        "names of the types of session that the API may spawn, with the default options; off for "
        "none [session]",
        [](settings& s, const std::string& list) { return set_session_types(s, split_list(list)); }},
+      {"--actors", "HOST:PORT",
+       "where CAF processes may spawn sessions; beyond loopback only with [actors] certificates in "
+       "the file [off]",
+       &set_actors},
       {"--slow-consumers", "POLICY",
        "when a client's queue is full: disconnect (3008), drop_newest, drop_oldest, keep_latest "
        "[disconnect]",

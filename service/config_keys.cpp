@@ -166,6 +166,23 @@ void add_internal(std::vector<config_key>& keys) {
       [](const settings&) { return std::string{}; }));
 }
 
+void add_actors(std::vector<config_key>& keys) {
+  keys.push_back(text_key("actors", "address",
+                          "where CAF processes spawn sessions; \"off\": nowhere; not loopback only "
+                          "with the files below",
+                          &set_actors, [](const settings& s) {
+                            return s.server.actors.empty() ? "off" : s.server.actors;
+                          }));
+  keys.push_back(text_key("actors", "certificate", "PEM file: shown to other nodes",
+                          &set_actors_certificate,
+                          [](const settings& s) { return s.server.actors_tls.certificate; }));
+  keys.push_back(text_key("actors", "key", "PEM file: its private key", &set_actors_key,
+                          [](const settings& s) { return s.server.actors_tls.key; }));
+  keys.push_back(text_key("actors", "ca", "PEM file: other nodes' certificates must be of these",
+                          &set_actors_ca,
+                          [](const settings& s) { return s.server.actors_tls.client_ca; }));
+}
+
 void add_sessions(std::vector<config_key>& keys) {
   keys.push_back({"sessions", "types",
                   "what the API may spawn, with the default options; []: nothing",
@@ -242,6 +259,7 @@ std::vector<config_key> all_keys() {
   add_listen(keys);
   add_internal(keys);
   add_sessions(keys);
+  add_actors(keys);
   add_tls(keys);
   add_compression(keys);
   limits defaults;

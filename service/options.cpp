@@ -43,6 +43,26 @@ void check_tls(const tls_options& tls, problems& found) {
                      "tls.key as well"});
 }
 
+void check_actors(const server_options& o, problems& found) {
+  if (o.actors.empty()) return;
+  const auto where = parse_address(o.actors);
+  if (!where)
+    return found.push_back(
+        {"actors", fmt::format("{} is no address; give {}, or nothing for no CAF node",
+                               in_quotes(o.actors), address_form)});
+  const auto& tls = o.actors_tls;
+  const int files = !tls.certificate.empty() + !tls.key.empty() + !tls.client_ca.empty();
+  if (files != 0 && files != 3)
+    return found.push_back(
+        {"actors_tls", "certificates are asked for on both sides; give all of certificate, key and "
+                       "client_ca, or none of them"});
+  if (files == 0 && !is_loopback(*where))
+    found.push_back(
+        {"actors", fmt::format("{} can be reached from other machines, and who reaches it can "
+                               "spawn and end sessions; give actors_tls, or listen on 127.0.0.1",
+                               in_quotes(o.actors))});
+}
+
 void check_compression(const compression_options& c, problems& found) {
   if (c.level < 1 || c.level > most_compression)
     found.push_back(
@@ -143,6 +163,7 @@ problems check(const server_options& o) {
   }
   check_limits(o.limits, found);
   check_tls(o.tls, found);
+  check_actors(o, found);
   check_compression(o.compression, found);
   for (const auto& [name, type] : o.session_types) {
     if (!protocol::valid_name(name))

@@ -42,6 +42,8 @@ void print_addresses(const server& s, const settings& values, std::ostream& out)
     fmt::print(out, "  debug      http://{}/debug/tree\n", internal);
     fmt::print(out, "  API        http://{}/\n", internal);
   }
+  if (const auto actors = s.actors_address(); !actors.empty())
+    fmt::print(out, "  actors     {}\n", actors);
   fmt::print(out, "Ctrl-C drains and exits.\n");
   out.flush();
 }

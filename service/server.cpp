@@ -56,6 +56,10 @@ void server::reload_tls() {
 }
 
 std::string server::address() const { return impl_ ? impl_->address() : std::string{}; }
+std::string server::actors_address() const {
+  return impl_ ? impl_->actors_address() : std::string{};
+}
+
 std::string server::internal_address() const {
   return impl_ ? impl_->internal_address() : std::string{};
 }

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "service/address.hpp"
 #include "service/internal_api.hpp"
 #include "service/json_check.hpp"
 #include "service/options.hpp"
@@ -38,6 +39,7 @@ void server::impl::serve() {
     start_loops();
     start_backbone();
     start_listeners();
+    start_gateway();
   } catch (...) {
     shutdown_begun_ = true;
     stopped_.set_value(
@@ -49,6 +51,7 @@ void server::impl::serve() {
   (*options_.logger)(severity::info, "server.started",
                      {{"listen", std::string_view{address_}},
                       {"internal", std::string_view{internal_address_}},
+                      {"actors", std::string_view{actors_address_}},
                       {"loops", std::uint64_t{loops_.size()}}});
 }
 
@@ -127,6 +130,26 @@ void server::impl::start_listeners() {
   internal_api_ = api;
   const std::lock_guard lock{mutex_};
   internal_address_ = internal_listener_->address();
+}
+
+void server::impl::start_gateway() {
+  if (options_.actors.empty()) return;
+  const auto where = *service::parse_address(options_.actors);
+  gateway_ = std::make_unique<actors::session_gateway>(
+      actors::gateway_options{.host = where.host,
+                              .port = where.port,
+                              .certificate = options_.actors_tls.certificate,
+                              .key = options_.actors_tls.key,
+                              .ca = options_.actors_tls.client_ca,
+                              .sessions = backbone_.get(),
+                              .logger = options_.logger});
+  const std::lock_guard lock{mutex_};
+  actors_address_ = gateway_->address();
+}
+
+std::string server::impl::actors_address() const {
+  const std::lock_guard lock{mutex_};
+  return actors_address_;
 }
 
 void server::impl::reload_tls() {
@@ -241,6 +264,7 @@ shutdown_summary server::impl::take_down(milliseconds deadline, close_code code,
   unready_ = true;
   refusing_ = true;
   if (public_listener_) public_listener_->stop_accepting();
+  if (gateway_) gateway_->stop_listening();
   shutdown_summary summary;
   if (backbone_) {
     // Shared: this thread may be on its way out before `set_value` has returned on the loop's.
@@ -250,6 +274,7 @@ shutdown_summary server::impl::take_down(milliseconds deadline, close_code code,
                     [done](const shutdown_summary& s) { done->set_value(s); });
     summary = stopped.get();  // the internal listener answers to the last
   }
+  gateway_.reset();
   if (internal_listener_) internal_listener_->stop_accepting();
   if (internal_listener_) internal_listener_->stop();
   if (public_listener_) public_listener_->stop();

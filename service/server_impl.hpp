@@ -10,6 +10,7 @@
 #include <fairlead/server.hpp>
 
 #include "actors/backbone.hpp"
+#include "actors/session_gateway.hpp"
 #include "net/http.hpp"
 #include "net/loop.hpp"
 #include "net/tls_context.hpp"
@@ -34,6 +35,7 @@ class server::impl {
   [[nodiscard]] actors::backbone& backbone() noexcept { return *backbone_; }
   [[nodiscard]] std::string address() const;
   [[nodiscard]] std::string internal_address() const;
+  [[nodiscard]] std::string actors_address() const;
   std::future<shutdown_summary> drain() { return drain(drain_defaults()); }
   std::future<shutdown_summary> drain(drain_options);
   [[nodiscard]] drain_progress drain_state() const;
@@ -45,6 +47,7 @@ class server::impl {
   void start_loops();
   void start_backbone();
   void start_listeners();
+  void start_gateway();
   [[nodiscard]] bool begun_before();
   shutdown_summary take_down(std::chrono::milliseconds deadline, close_code, std::string reason);
   [[nodiscard]] service::server_status status() const;
@@ -59,15 +62,16 @@ class server::impl {
   std::shared_ptr<net::loop>
       side_;  // the internal listener and collectors: answers when a loop is stuck
   std::unique_ptr<actors::backbone> backbone_;
-  std::shared_ptr<net::tls_context> tls_;  // null: none
+  std::unique_ptr<actors::session_gateway> gateway_;  // null: none
+  std::shared_ptr<net::tls_context> tls_;             // null: none
   std::unique_ptr<net::listener> public_listener_, internal_listener_;
   std::weak_ptr<service::public_service> public_service_;  // the listener's
   std::weak_ptr<service::internal_api> internal_api_;      // the listener's
 
-  mutable std::mutex mutex_;  // guards the five below; never held while waiting
+  mutable std::mutex mutex_;  // guards the six below; never held while waiting
   drain_options drain_defaults_;
   const net::listener* serving_ = nullptr;  // public_listener_, from when requests may ask for it
-  std::string address_, internal_address_;
+  std::string address_, internal_address_, actors_address_;
   bool shutdown_begun_ = false;
 
   bool served_ = false;                // it came up, so that its end is worth a line

@@ -83,6 +83,25 @@ std::string set_internal(settings& s, std::string_view text) {
   return {};
 }
 
+std::string set_actors(settings& s, std::string_view text) {
+  const bool none = text.empty() || text == "off";
+  if (!none && !parse_address(text)) return not_an_address(text) + R"(, or "off")";
+  s.server.actors = none ? std::string_view{} : text;
+  return {};
+}
+std::string set_actors_certificate(settings& s, std::string_view file) {
+  s.server.actors_tls.certificate = file;
+  return {};
+}
+std::string set_actors_key(settings& s, std::string_view file) {
+  s.server.actors_tls.key = file;
+  return {};
+}
+std::string set_actors_ca(settings& s, std::string_view file) {
+  s.server.actors_tls.client_ca = file;
+  return {};
+}
+
 std::string set_token(settings& s, std::string_view text) {
   if (const auto what = token_problem(text); !what.empty()) return std::string{what};
   s.server.internal_token = text;

@@ -34,6 +34,10 @@ struct settings {
 [[nodiscard]] std::string set_listen(settings&, std::string_view);
 [[nodiscard]] std::string set_internal(settings&,
                                        std::string_view);  ///< empty or `off`: no internal listener
+[[nodiscard]] std::string set_actors(settings&, std::string_view);  ///< empty or `off`: no CAF node
+[[nodiscard]] std::string set_actors_certificate(settings&, std::string_view file);
+[[nodiscard]] std::string set_actors_key(settings&, std::string_view file);
+[[nodiscard]] std::string set_actors_ca(settings&, std::string_view file);
 [[nodiscard]] std::string set_token(settings&, std::string_view);
 [[nodiscard]] std::string
 set_token_file(settings&, const std::string& path);  ///< the file's first line; an empty path: none

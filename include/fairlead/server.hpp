@@ -59,6 +59,11 @@ struct server_options {
   std::string internal = {};
   /// If set, required there as `Authorization: Bearer <token>`.
   std::string internal_token = {};
+  /// Where CAF processes reach it to spawn sessions (fairlead/caf/client.hpp), `host:port`; empty: nowhere.
+  std::string actors = {};
+  /// TLS there, with certificates on both sides: all three files. Without it only loopback addresses. TLS 1.2 or later;
+  /// `min_version` and `reload_tls` have no part in it.
+  tls_options actors_tls = {};
   /// Where WebSocket upgrades are accepted.
   std::string path = "/ws";
   /// The web pages that may connect, by their Origin (RFC 6454), such as `https://example.org`; compared exactly. Others
@@ -123,6 +128,7 @@ class server {
 
   [[nodiscard]] std::string address() const;  ///< `127.0.0.1:8000`, with the port that was picked
   [[nodiscard]] std::string internal_address() const;  ///< empty if there is none
+  [[nodiscard]] std::string actors_address() const;    ///< empty if there is none
 
   /// To every open connection but those in `except`. All connections see one sender's broadcasts in its order.
   /// Between a broadcast and a direct send there is no order. Returns false, and sends nothing, if the bound on pending

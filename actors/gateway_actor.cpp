@@ -1,0 +1,267 @@
+#include "actors/gateway_actor.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <caf/error.hpp>
+#include <caf/sec.hpp>
+
+namespace fairlead::actors {
+
+namespace {
+
+constexpr std::size_t most_watchers = 64;  // of one session
+constexpr std::chrono::milliseconds longest_ack{300'000};
+constexpr std::chrono::seconds last_words{1}, between_looks{1};
+
+template <class... Types>
+bool is_one_of(const caf::type_erased_tuple& what) {
+  return (what.match_elements<Types>() || ...);
+}
+
+/// What a request that waits takes; 0: it is none.
+std::size_t size_of(const caf::type_erased_tuple& what) {
+  constexpr std::size_t least = 256;
+  if (what.match_elements<remote::emit>()) return least + what.get_as<remote::emit>(0).data.size();
+  if (what.match_elements<remote::spawn>())
+    return least + what.get_as<remote::spawn>(0).arguments.size();
+  return is_one_of<remote::end, remote::watch, remote::issue_token, remote::sign_of_life,
+                   remote::leave>(what)
+             ? least
+             : 0;
+}
+
+/// What an enumerator from the wire may not be is made what the options' check refuses.
+void mend(session_options& o) {
+  const auto bad = [](auto e) { return static_cast<unsigned>(e) > 1; };
+  if (bad(o.on_second_socket) || bad(o.on_owner_gone) || bad(o.on_failure)) o.max_messages = 0;
+}
+
+}  // namespace
+
+gateway_actor::gateway_actor(caf::actor_config& config, actors::backbone& sessions,
+                             std::shared_ptr<gateway_slot> slot)
+    : event_based_actor(config), sessions_(sessions), slot_(std::move(slot)) {
+  set_default_handler(caf::drop);
+}
+
+/// The second gate, behind the firewall: exit messages, links and all else of CAF's stay outside.
+void gateway_actor::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* unit) {
+  const auto size = size_of(what->content());
+  if (size > 0)
+    door_->came(size);
+  else if (!is_one_of<answer_known, state_entered, peer_gone, look_around, close_gateway, too_late>(
+               what->content()))
+    return;
+  event_based_actor::enqueue(std::move(what), unit);
+}
+
+template <class Message>
+auto gateway_actor::request() {
+  return [this](Message& m) {
+    door_->handled(size_of(current_mailbox_element()->content()));
+    return on(m);
+  };
+}
+
+caf::behavior gateway_actor::make_behavior() {
+  delayed_send(this, between_looks, look_around{});
+  return {
+      request<remote::emit>(),
+      [this](answer_known& m) { on(m); },
+      [this](const state_entered& m) { on(m); },
+      request<remote::spawn>(),
+      request<remote::end>(),
+      request<remote::watch>(),
+      request<remote::issue_token>(),
+      [this](remote::sign_of_life) {
+        door_->handled(size_of(caf::make_message(remote::sign_of_life{})));
+        static_cast<void>(sender());
+        return remote::sign_of_life{};
+      },
+      [this](remote::leave) {
+        door_->handled(size_of(caf::make_message(remote::leave{})));
+        if (current_sender()) lost(current_sender()->address());
+      },
+      [this](const peer_gone& m) { lost(m.who); },
+      [this](look_around) {
+        door_->look_around();
+        delayed_send(this, between_looks, look_around{});
+      },
+      [this](close_gateway& m) { on(m); },
+      [this](too_late) { finish(); },
+  };
+}
+
+// --- owners ---------------------------------------------------------------------------------------------------------
+
+/// Whose request this is; null if it came from nobody.
+gateway_actor::owner* gateway_actor::sender() {
+  const auto& who = current_sender();
+  if (!who || closed_) return nullptr;
+  const auto [at, is_new] = owners_.try_emplace(who->address());
+  if (is_new) {
+    at->second.who = who;
+    // Not a monitor: a peer could forge what those send.
+    who->get()->attach_functor(
+        [slot = slot_, who = who->address()](const caf::error&) { slot->tell(peer_gone{who}); });
+  }
+  return &at->second;
+}
+
+void gateway_actor::lost(const caf::actor_addr& who) {
+  const auto at = owners_.find(who);
+  if (at == owners_.end()) return;
+  if (!at->second.owned.empty() && door_->options.logger)
+    (*door_->options.logger)(severity::info, "actors.owner_lost",
+                             {{"sessions", std::uint64_t{at->second.owned.size()}}});
+  for (const auto& [id, s] : at->second.owned) s.lose_owner();
+  for (auto& [id, session] : watched_)
+    std::erase_if(session.by, [&](const auto& w) { return w->address() == who; });
+  owners_.erase(at);
+  if (closed_ && owners_.empty()) finish();
+}
+
+template <class Refusal>
+std::uint64_t gateway_actor::put_off(Refusal refusal) {
+  auto* const by = sender();
+  auto to = make_response_promise();
+  if (!by || by->unanswered >= door_->options.max_unanswered) {
+    to.deliver(std::move(refusal));
+    return 0;
+  }
+  ++by->unanswered;
+  waiting_.emplace(++last_request_, waiting{std::move(to), by->who->address()});
+  return last_request_;
+}
+
+void gateway_actor::on(answer_known& m) {
+  auto found = waiting_.extract(m.request);
+  if (found.empty()) return;
+  if (const auto by = owners_.find(found.mapped().asker); by != owners_.end())
+    --by->second.unanswered;
+  found.mapped().to.deliver(std::move(m.what));
+}
+
+// --- requests -------------------------------------------------------------------------------------------------------
+
+remote::spawned gateway_actor::on(remote::spawn& m) {
+  auto* const by = sender();
+  if (!by) return {spawn_result::shutting_down, {}, {}, {}};
+  spawn_options how{std::move(m.id), std::move(m.user), std::move(m.arguments),
+                    std::move(m.metadata), nullptr};
+  if (m.has_options) {
+    mend(m.options);
+    how.options = std::make_shared<const session_options>(m.options);
+  }
+  auto made = sessions_.spawn_session(m.type, std::move(how));
+  if (!made) return {made.result, made.session.id(), {}, std::move(made.problem)};
+  const auto& id = made.session.id();
+  by->owned.insert_or_assign(id, made.session);
+  made.session.set_owner();
+  watch_for(made.session, nullptr);
+  return {made.result, id, std::move(made.token), {}};
+}
+
+void gateway_actor::on(remote::emit& m) {
+  const auto number = put_off(remote::emitted{emit_result::overflow, 0, false});
+  if (number == 0) return;
+  const auto done = [slot = slot_, number](const emit_report& r) {
+    slot->tell(
+        answer_known{number, caf::make_message(remote::emitted{r.result, r.offset, r.duplicate})});
+  };
+  const auto there = find(m.session);
+  if (!there && sessions_.find_ended_session(m.session)) return done({emit_result::ended});
+  const auto wait = std::chrono::milliseconds{
+      std::min<std::uint64_t>(m.ack_timeout_ms, static_cast<std::uint64_t>(longest_ack.count()))};
+  there.emit(m.type, std::move(m.data), {m.acked, wait, std::move(m.key)}, done);
+}
+
+remote::changed gateway_actor::how_it_ended(const std::string& id) const {
+  const auto was = sessions_.find_ended_session(id);
+  if (!was) return {id, session_state::ended, session_ender::application, "no such session"};
+  return {id, session_state::ended, was->info.by, was->info.reason};
+}
+
+void gateway_actor::on(remote::end& m) {
+  const auto number = put_off(
+      remote::changed{m.session, session_state::ended, {}, "refused: too many requests wait"});
+  if (number == 0) return;
+  const auto there = find(m.session);
+  if (!there) return slot_->tell(answer_known{number, caf::make_message(how_it_ended(m.session))});
+  there.end(std::move(m.reason), [slot = slot_, number, id = m.session](const session_end& why) {
+    slot->tell(answer_known{
+        number, caf::make_message(remote::changed{id, session_state::ended, why.by, why.reason})});
+  });
+}
+
+void gateway_actor::on(remote::issue_token& m) {
+  const auto number = put_off(remote::token{});
+  if (number == 0) return;
+  find(m.session).issue_token([slot = slot_, number](std::string text) {
+    slot->tell(answer_known{number, caf::make_message(remote::token{std::move(text)})});
+  });
+}
+
+void gateway_actor::on(remote::watch& m) {
+  auto* const by = sender();
+  if (!by) return;
+  const auto there = find(m.session);
+  if (there && there.state() != session_state::ended) return watch_for(there, by->who);
+  caf::anon_send(caf::actor_cast<caf::actor>(by->who), how_it_ended(m.session));
+}
+
+/// One watch of each session, however many are told.
+void gateway_actor::watch_for(const session& which, const caf::strong_actor_ptr& who) {
+  auto& entry = watched_[which.id()];
+  auto& [watching, state, by] = entry;
+  if (watching != which) {
+    // One of the same id, if there was any, has ended, and we have not been told yet.
+    for (const auto& w : by)
+      caf::anon_send(caf::actor_cast<caf::actor>(w), how_it_ended(which.id()));
+    entry = {which, {}, {}};
+    which.watch([slot = slot_, which](session_state s, const session_end& why) {
+      slot->tell(state_entered{which, s, why});
+    });
+  }
+  if (!who || by.size() >= most_watchers || std::ranges::find(by, who) != by.end()) return;
+  by.push_back(who);
+  if (state)
+    caf::anon_send(caf::actor_cast<caf::actor>(who), remote::changed{which.id(), *state, {}, {}});
+}
+
+void gateway_actor::on(const state_entered& m) {
+  const auto& id = m.who.id();
+  const auto at = watched_.find(id);
+  if (at == watched_.end() || at->second.which != m.who) return;
+  at->second.state = m.state;
+  for (const auto& w : at->second.by)
+    caf::anon_send(caf::actor_cast<caf::actor>(w),
+                   remote::changed{id, m.state, m.why.by, m.why.reason});
+  if (m.state != session_state::ended) return;
+  watched_.erase(at);
+  for (auto& [who, o] : owners_) {
+    const auto owned = o.owned.find(id);
+    if (owned != o.owned.end() && owned->second == m.who) o.owned.erase(owned);
+  }
+}
+
+// --- the end --------------------------------------------------------------------------------------------------------
+
+void gateway_actor::on(close_gateway& m) {
+  closed_ = std::move(m.done);
+  for (const auto& [addr, o] : owners_) {
+    for (const auto& [id, s] : o.owned) s.lose_owner();
+    caf::anon_send(caf::actor_cast<caf::actor>(o.who), remote::leave{});
+  }
+  if (owners_.empty()) return finish();
+  delayed_send(this, last_words, too_late{});
+}
+
+void gateway_actor::finish() {
+  slot_->set({});
+  std::exchange(closed_, nullptr)();
+  quit();
+}
+
+}  // namespace fairlead::actors

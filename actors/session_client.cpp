@@ -1,0 +1,248 @@
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include <caf/error.hpp>
+#include <caf/io/middleman.hpp>
+#include <caf/openssl/manager.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/sec.hpp>
+
+#include <fairlead/caf/client.hpp>
+
+#include "actors/caf.hpp"
+
+namespace fairlead {
+namespace {
+
+/// One callback that is called once: by its answer, or with an error by whoever lets go of it last.
+template <class T>
+class answer_slot {
+ public:
+  explicit answer_slot(answer_from_node<T> done) : done_(std::move(done)) {}
+  ~answer_slot() {
+    give(caf::make_error(caf::sec::request_receiver_down, "the node, or this client, is gone"));
+  }
+  answer_slot(const answer_slot&) = delete;
+  answer_slot& operator=(const answer_slot&) = delete;
+  void give(caf::expected<T> what) noexcept {
+    if (auto done = std::exchange(done_, nullptr)) done(std::move(what));
+  }
+
+ private:
+  answer_from_node<T> done_;
+};
+
+struct client_actor;
+
+/// From handles, on any thread: do this there.
+struct to_client {
+  std::function<void(client_actor&)> what;
+};
+/// From itself, now and then.
+struct look_at_node {};
+
+}  // namespace
+}  // namespace fairlead
+
+FAIRLEAD_LOCAL_MESSAGE(fairlead::to_client)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::look_at_node)
+
+namespace fairlead {
+namespace {
+
+using state_watcher = std::function<void(const remote::changed&)>;
+
+struct client_actor final : caf::event_based_actor {
+  using steady = std::chrono::steady_clock;
+  client_actor(caf::actor_config& config, caf::actor to, std::chrono::milliseconds most_silence,
+               std::function<void()> lost)
+      : event_based_actor(config),
+        node(std::move(to)),
+        silence(most_silence),
+        on_lost(std::move(lost)) {}
+
+  const char* name() const override { return "session_client"; }
+  caf::behavior make_behavior() override {
+    // As a handler of its own, for a node that is gone before we watch it.
+    set_down_handler([this](const caf::down_msg&) { node_lost(); });
+    monitor(node);
+    look();
+    return {
+        [this](to_client& m) { m.what(*this); },
+        [this](const remote::changed& m) { on(m); },
+        [this](remote::leave) {  // all that it had to say has been said
+          go();
+          node_lost();
+        },
+        [this](look_at_node) { look(); },
+    };
+  }
+
+  /// Asks for a sign of life. A node of which nothing is heard is lost, whatever its socket says.
+  void look() {
+    if (steady::now() - heard > silence) return node_lost();
+    request(node, caf::infinite, remote::sign_of_life{})
+        .then([this](remote::sign_of_life) { heard = steady::now(); }, [](const caf::error&) {});
+    delayed_send(this, silence / 3, look_at_node{});
+  }
+  /// Whose sessions they were is nobody any more.
+  void go() { caf::send_as(caf::actor{this}, node, remote::leave{}); }
+
+  /// Sends a request; its answer, made a T by `read`, goes into the slot, which otherwise answers with an error.
+  template <class Answer, class T, class Request, class Read>
+  void ask(Request what, std::shared_ptr<answer_slot<T>> slot, Read read) {
+    request(node, caf::infinite, std::move(what))
+        .then([slot, read](Answer& a) { slot->give(read(a)); },
+              [slot](caf::error& e) { slot->give(std::move(e)); });
+  }
+
+  void on(const remote::changed& m) {
+    const auto at = watchers.find(m.session);
+    if (at == watchers.end()) return;
+    const auto all = m.state == session_state::ended ? std::move(at->second) : at->second;
+    if (m.state == session_state::ended) watchers.erase(at);
+    for (const auto& told : all) told(m);
+  }
+
+  void node_lost() {
+    for (auto& [id, all] : std::exchange(watchers, {}))
+      for (const auto& told : all)
+        told({id, session_state::ended, session_ender::application, "the node is lost"});
+    if (auto told = std::exchange(on_lost, nullptr)) told();
+    quit();  // which lets go of all open requests
+  }
+
+  const caf::actor node;
+  const std::chrono::milliseconds silence;
+  steady::time_point heard = steady::now();
+  std::function<void()> on_lost;
+  std::map<std::string, std::vector<state_watcher>> watchers;
+};
+
+}  // namespace
+
+struct session_client::state {
+  state(caf::actor a, std::size_t most) : me(std::move(a)), most_waiting(most) {}
+  ~state() {
+    run([](client_actor& a) {
+      a.go();
+      a.quit();
+    });
+  }
+  state(const state&) = delete;
+  state& operator=(const state&) = delete;
+
+  void run(std::function<void(client_actor&)> what) const {
+    caf::anon_send(me, to_client{std::move(what)});
+  }
+  const caf::actor me;
+  const std::size_t most_waiting;
+  std::atomic<std::size_t> waiting{0};  // emits that are not answered
+};
+
+caf::expected<session_client> session_client::connect(caf::actor_system& system, options o) {
+  const auto way =
+      o.tls ? system.openssl_manager().actor_handle() : system.middleman().actor_handle();
+  caf::expected<caf::actor> node = caf::make_error(caf::sec::cannot_connect_to_node);
+  caf::scoped_actor self{system};
+  self->request(way, o.timeout, caf::connect_atom::value, o.host, o.port)
+      .receive(
+          [&](const caf::node_id&, caf::strong_actor_ptr& found, const std::set<std::string>&) {
+            if (found) node = caf::actor_cast<caf::actor>(std::move(found));
+          },
+          [&](caf::error& e) { node = std::move(e); });
+  if (!node) return std::move(node.error());
+  auto me = system.spawn<client_actor>(std::move(*node), o.silence, std::move(o.on_lost));
+  return session_client{std::make_shared<state>(std::move(me), o.max_waiting)};
+}
+
+void session_client::spawn(
+    std::string type, spawn_options how,
+    std::function<void(caf::expected<remote::spawned>, remote_session)> done) const {
+  auto slot = std::make_shared<answer_slot<remote::spawned>>(
+      [done = std::move(done), weak = std::weak_ptr{state_}](caf::expected<remote::spawned> r) {
+        if (!done) return;
+        remote_session handle;
+        if (r && !r->id.empty()) handle = {weak.lock(), r->id};
+        done(std::move(r), std::move(handle));
+      });
+  remote::spawn what{std::move(type),
+                     std::move(how.id),
+                     std::move(how.user),
+                     std::move(how.arguments),
+                     std::move(how.metadata),
+                     how.options != nullptr,
+                     how.options ? *how.options : session_options{}};
+  state_->run([slot = std::move(slot), what = std::move(what)](client_actor& me) {
+    me.ask<remote::spawned>(what, slot, [](remote::spawned& r) { return std::move(r); });
+  });
+}
+
+remote_session session_client::find(std::string id) const { return {state_, std::move(id)}; }
+
+void remote_session::emit(std::string_view type, std::string data, emit_options how,
+                          answer_from_node<emit_report> done) const {
+  if (!state_) return static_cast<void>(answer_slot<emit_report>{std::move(done)});
+  if (++state_->waiting > state_->most_waiting) {
+    --state_->waiting;
+    return answer_slot<emit_report>{std::move(done)}.give(emit_report{emit_result::overflow});
+  }
+  auto slot = std::make_shared<answer_slot<emit_report>>(
+      [done = std::move(done), s = std::weak_ptr{state_}](caf::expected<emit_report> r) {
+        if (const auto there = s.lock()) --there->waiting;
+        if (done) done(std::move(r));
+      });
+  remote::emit what{id_,
+                    std::string{type},
+                    std::move(data),
+                    std::move(how.key),
+                    how.acked,
+                    static_cast<std::uint64_t>(how.ack_timeout.count())};
+  state_->run([slot = std::move(slot), what = std::move(what)](client_actor& me) {
+    me.ask<remote::emitted>(what, slot, [](const remote::emitted& r) {
+      return emit_report{r.result, r.offset, r.duplicate};
+    });
+  });
+}
+
+void remote_session::end(std::string reason, answer_from_node<session_end> done) const {
+  auto slot = std::make_shared<answer_slot<session_end>>(std::move(done));
+  if (!state_) return;
+  state_->run(
+      [slot = std::move(slot), what = remote::end{id_, std::move(reason)}](client_actor& me) {
+        me.ask<remote::changed>(what, slot, [](remote::changed& r) {
+          return session_end{r.by, r.reason};
+        });
+      });
+}
+
+void remote_session::issue_token(answer_from_node<std::string> done) const {
+  auto slot = std::make_shared<answer_slot<std::string>>(std::move(done));
+  if (!state_) return;
+  state_->run([slot = std::move(slot), what = remote::issue_token{id_}](client_actor& me) {
+    me.ask<remote::token>(what, slot, [](remote::token& r) { return std::move(r.text); });
+  });
+}
+
+void remote_session::watch(std::function<void(const remote::changed&)> told) const {
+  const auto lost = [](const state_watcher& who, const std::string& id) {
+    who({id, session_state::ended, session_ender::application, "the node is lost"});
+  };
+  if (!told) return;
+  if (!state_) return lost(told, id_);
+  // As a slot, so that a client that has lost its node answers as well.
+  auto slot = std::make_shared<answer_slot<bool>>([told, lost, id = id_](caf::expected<bool> r) {
+    if (!r) lost(told, id);
+  });
+  state_->run([slot = std::move(slot), told = std::move(told), id = id_](client_actor& me) {
+    me.watchers[id].push_back(told);
+    me.send(me.node, remote::watch{id});
+    slot->give(true);
+  });
+}
+
+}  // namespace fairlead
