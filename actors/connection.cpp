@@ -4,6 +4,7 @@
 #include "actors/connection_actor.hpp"
 #include "actors/connection_core.hpp"
 #include "actors/messages.hpp"
+#include "protocol/defect.hpp"
 #include "protocol/frame.hpp"
 
 namespace fairlead {
@@ -45,7 +46,8 @@ send_result connection_core::no_room(const protocol::chunk& what) const {
   const auto policy = terms ? terms->policy.value_or(policy_) : policy_;
   // The actor drops what they are to replace when it gets there. Until then one more queue may lie in the mailbox.
   // Nothing makes way for what is not a session's: a gap in its events would go unnoticed.
-  if (!of_session && (policy == slow_policy::drop_oldest || policy == slow_policy::keep_latest) &&
+  const bool fixed = of_session && !protocol::planted(protocol::defect::events_make_way);
+  if (!fixed && (policy == slow_policy::drop_oldest || policy == slow_policy::keep_latest) &&
       queued_.try_add(what.frames, what.size, 2 * max_messages_, 2 * max_bytes_))
     return send_result::written;
   overflow(what.frames, policy == slow_policy::disconnect);

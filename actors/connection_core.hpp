@@ -13,6 +13,7 @@
 #include "actors/receipts.hpp"
 #include "protocol/account.hpp"
 #include "protocol/chunk.hpp"
+#include "protocol/defect.hpp"
 #include "protocol/limit_hit.hpp"
 #include "protocol/session_frames.hpp"
 
@@ -35,7 +36,8 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   [[nodiscard]] protocol::terms_ptr terms_for(const send_options&) const;
   /// For who puts one shared message into many mailboxes: counts it, if there is room for all of it.
   [[nodiscard]] bool try_admit(std::uint32_t frames, std::size_t bytes) const noexcept {
-    return queued_.try_add(frames, bytes, max_messages_, max_bytes_);
+    const auto times = protocol::planted(protocol::defect::unbounded_queue) ? 8U : 1U;
+    return queued_.try_add(frames, bytes, times * max_messages_, times * max_bytes_);
   }
   void close(close_code, std::string reason, initiator, actors::close_sink_ptr asked) const;
 

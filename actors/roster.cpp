@@ -12,6 +12,7 @@
 #include "actors/fan_out.hpp"
 #include "actors/queue_budget.hpp"
 #include "actors/session_messages.hpp"
+#include "protocol/defect.hpp"
 #include "protocol/drain.hpp"
 
 namespace fairlead::actors {
@@ -139,7 +140,7 @@ void roster::remove(std::uint64_t serial) {
   if (found == known_.end()) return;
   const auto gone = std::move(found->second);
   known_.erase(found);
-  --env_.connections;
+  if (!protocol::planted(protocol::defect::forgotten_end)) --env_.connections;
   if (!gone.who->user.empty()) env_.seats.give_back(gone.who->user);
   if (gone.member != not_admitted) {
     if (gone.member + 1 != members_.size()) {

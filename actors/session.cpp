@@ -3,6 +3,7 @@
 #include "actors/receipts.hpp"
 #include "actors/session_core.hpp"
 #include "actors/session_messages.hpp"
+#include "protocol/defect.hpp"
 #include "protocol/session_frames.hpp"
 
 namespace fairlead {
@@ -16,6 +17,10 @@ std::string_view to_string(attach_outcome o) noexcept {
 }
 
 void emit_receipt::answer(const emit_report& r) noexcept {
+  if (protocol::planted(protocol::defect::double_answer)) {
+    auto again = done_;
+    call_back(again, r);
+  }
   if (!answered_.exchange(true)) call_back(done_, r);
 }
 

@@ -2,12 +2,15 @@
 #include <utility>
 
 #include "actors/session_actor.hpp"
+#include "protocol/defect.hpp"
 #include "protocol/session_frames.hpp"
 
 /// What passes between a session and its sockets: who attaches, what is emitted to them, what they send.
 namespace fairlead::actors {
 
 namespace machine = protocol::sessions;
+using protocol::defect;
+using protocol::planted;
 
 namespace {
 
@@ -73,7 +76,8 @@ void session_actor::carry_out(const machine::catch_up& e) {
     return turn_away(who, close_code::session_ended, over->info.reason, attach_outcome::ended);
   stream_.trim(now);
   const auto& wants = *who->attach;
-  const bool recovered = stream_.can_recover(wants.after, wants.epoch);
+  const bool recovered =
+      stream_.can_recover(wants.after, wants.epoch) || planted(defect::blind_to_gaps);
   auto token = env_.options.make_token();
   const auto held = tokens_.rotate(wants.token, token, now);
   who->send(protocol::as_chunk(
@@ -93,7 +97,10 @@ void session_actor::carry_out(const machine::catch_up& e) {
                  {"outcome", to_string(outcome)},
                  {"after", wants.after},
                  {"offset", stream_.top()}});
-  sockets_.push_back({who, recovered ? wants.after + 1 : stream_.top() + 1, held});
+  auto next = recovered ? wants.after + 1 : stream_.top() + 1;
+  if (planted(defect::event_twice) && wants.after > 0) --next;
+  if (planted(defect::blind_to_gaps)) next = std::max(next, stream_.first());
+  sockets_.push_back({who, next, held});
   who->attach.reset();  // it is of no more use
   pump(sockets_.back());
   drop_hopeless();
@@ -221,12 +228,14 @@ void session_actor::pump(socket& s) {
     if (!send_one(s, {})) break;
   if (s.next > stream_.top()) return;
   s.lagging = true;
+  if (planted(defect::event_skipped) && s.next < stream_.top()) ++s.next;
   if (s.next < stream_.first()) return;  // hopeless: it is dropped by who called
   static_cast<void>(
       send_one(s, std::make_shared<wake_receipt>(core_->type->without_gaps, self(), s.who->id)));
 }
 
 void session_actor::on(send_more m) {
+  if (planted(defect::sleeping_socket)) return;
   if (auto* const s = find(m.to)) pump(*s);
   drop_hopeless();
 }
@@ -246,7 +255,9 @@ void session_actor::acked(std::uint64_t offset) {
   if (offset > stream_.top() || offset <= acked_) return;  // nonsense, or known
   acked_ = offset;
   bump(counts().acks);
-  const auto behind = std::ranges::upper_bound(waiters_, offset, {}, &waiter::offset);
+  const auto behind = planted(defect::eager_acks)
+                          ? waiters_.end()
+                          : std::ranges::upper_bound(waiters_, offset, {}, &waiter::offset);
   for (auto w = waiters_.begin(); w != behind; ++w)
     if (w->asked) w->asked->came_to(emit_result::acked);
   waiters_.erase(waiters_.begin(), behind);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/defect.hpp"
+
 namespace fairlead::protocol {
 namespace {
 
@@ -32,7 +34,9 @@ std::uint32_t resume_tokens::rotate(std::string_view used, std::string next, tim
   std::uint32_t before = 0;
   if (in_use != entries_.end()) {
     before = in_use->number;
-    std::erase_if(entries_, [old = in_use->before](const entry& e) { return e.number == old; });
+    std::erase_if(entries_, [old = in_use->before, before](const entry& e) {
+      return e.number == old || (planted(defect::used_token_gone) && e.number == before);
+    });
   }
   add({std::move(next), ++last_, before, time_point::max()}, now);
   return last_;

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/defect.hpp"
 #include "protocol/frame.hpp"
 
 namespace fairlead::protocol {
@@ -38,7 +39,7 @@ bool wire::sealed() const noexcept { return phase_ != phase::handshake && phase_
 bool wire::push(const chunk& what) { return !sealed() && push(chunk(what)); }
 
 bool wire::push(chunk&& what) {
-  if (sealed()) return false;
+  if (sealed() && !(planted(defect::unsealed_wire) && phase_ == phase::sealed)) return false;
   assert(what.frames > 0 && what.size > 0);
   const std::size_t bytes = what.size;
   queue_.push_back(std::move(what));
@@ -107,7 +108,9 @@ progress wire::consume(std::size_t n) {
     }
     if (done.asked) written.add(std::move(done.asked));
   }
-  written.settle(send_result::written);  // `this` may be gone after it
+  written.settle(planted(defect::silent_writes)
+                     ? send_result::failed
+                     : send_result::written);  // `this` may be gone after it
   return made;
 }
 

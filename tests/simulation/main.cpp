@@ -2,6 +2,7 @@
 //
 //   fairlead_simulation [--seeds N] [--first S] [--steps K]     N runs; the first seed that breaks a promise is named
 //   fairlead_simulation --seed S                                that one run, with everything that happens
+//   fairlead_simulation_of_defects [--seeds N]                  plants each defect and tells how many seeds it took to find it
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <chrono>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "protocol/defect.hpp"
 #include "tests/simulation/world.hpp"
 
 namespace {
@@ -33,6 +35,24 @@ std::optional<std::string> run(std::uint64_t seed, std::size_t steps, bool trace
   return broken;
 }
 
+#ifdef FAIRLEAD_DEFECTS
+int find_defects(std::uint64_t first, std::uint64_t seeds, std::size_t steps) {
+  using fairlead::protocol::defect_names;
+  int missed = 0;
+  for (std::size_t i = 1; i < defect_names.size(); ++i) {
+    fairlead::protocol::planted_defect = static_cast<fairlead::protocol::defect>(i);
+    std::optional<std::string> broken;
+    totals all;
+    auto seed = first;
+    for (; seed < first + seeds && !broken; ++seed) broken = run(seed, steps, false, all);
+    missed += !broken;
+    fmt::print("{:<16} {:>6} seeds: {}\n", defect_names[i], seed - first,
+               broken.value_or("NOT FOUND"));
+  }
+  return missed > 0 ? 1 : 0;
+}
+#endif
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -46,6 +66,9 @@ int main(int argc, char** argv) {
   app.add_option("--seed", one, "this one only, with a trace");
   CLI11_PARSE(app, argc, argv);
 
+#ifdef FAIRLEAD_DEFECTS
+  return find_defects(first, seeds, steps);
+#endif
   totals all;
   if (one) {
     const auto broken = run(*one, steps, true, all);

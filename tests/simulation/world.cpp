@@ -79,6 +79,10 @@ world::world(std::uint64_t seed, bool traces)
     if (chance(30))
       o.per_connection = [](const connection&) { return std::make_unique<nervous>(); };
     if (chance(30)) o.per_user = [](const std::string&) { return std::make_unique<nervous>(); };
+    if (chance(50))
+      o.on_message = [this](const connection& from, const message& m) {
+        if (m.view() == "hello") echo(from);
+      };
     o.make_token = [this] { return fmt::format("{:016x}{:027x}", random_(), random_()); };
   };
   harness_ = std::make_unique<test::session_harness>(types(), loops, adjust);
@@ -90,6 +94,15 @@ void world::note(const char* format, const Args&... args) {
   if (!traces_) return;
   if (trace_.size() >= trace_kept) trace_.erase(trace_.begin(), trace_.begin() + trace_kept / 2);
   trace_.push_back(fmt::format("{:>5}  ", step_) + fmt::format(fmt::runtime(format), args...));
+}
+
+template <class Function>
+void world::promised(Function&& function) {
+  try {
+    function();
+  } catch (const violation& v) {
+    if (broken_.empty()) broken_ = v.what();
+  }
 }
 
 totals world::run(std::size_t steps) {
@@ -249,7 +262,8 @@ void world::send() {
       ledger_.begin(by_id ? 2 : 1, p->seen.number(), below(chance(5) ? 1'200 : 120), reports);
   note("message {} to {}, {} bytes", ledger_.last(), p->seen.number(), text.size());
   send_callback done;
-  if (reports) done = [this, m = ledger_.last()](send_result r) { ledger_.settled(m, r); };
+  if (reports)
+    done = [this, m = ledger_.last()](send_result r) { promised([&] { ledger_.settled(m, r); }); };
   auto what = message::text(std::move(text));
   if (by_id)
     harness_->backbone->send(p->handle.id(), std::move(what), how, std::move(done));
@@ -257,12 +271,23 @@ void world::send() {
     p->handle.send(std::move(what), how, std::move(done));
 }
 
+/// From a handler, which runs inside of an actor: as ordered with what was sent from outside.
+void world::echo(const connection& to) {
+  const auto at = std::ranges::find_if(peers_, [&](const auto& p) { return p->handle == to; });
+  if (at == peers_.end()) return;
+  auto text = ledger_.begin(1, (*at)->seen.number(), below(40), true);
+  note("message {} to {}, an echo", ledger_.last(), (*at)->seen.number());
+  to.send(message::text(std::move(text)),
+          [this, m = ledger_.last()](send_result r) { promised([&] { ledger_.settled(m, r); }); });
+}
+
 void world::broadcast() {
   auto text = ledger_.begin(3, SIZE_MAX, below(80), true);
   note("broadcast {}", ledger_.last());
-  harness_->backbone->broadcast(
-      message::text(std::move(text)), {},
-      [this, m = ledger_.last()](const broadcast_summary& s) { ledger_.summed_up(m, s); });
+  harness_->backbone->broadcast(message::text(std::move(text)), {},
+                                [this, m = ledger_.last()](const broadcast_summary& s) {
+                                  promised([&] { ledger_.summed_up(m, s); });
+                                });
 }
 
 void world::close() {
@@ -271,7 +296,7 @@ void world::close() {
   note("close {}", p->seen.number());
   closes_.emplace_back();
   const auto done = [this, which = closes_.size() - 1](close_result) {
-    require(++closes_[which].answers == 1, "a close is answered twice");
+    promised([&] { require(++closes_[which].answers == 1, "a close is answered twice"); });
   };
   if (chance(50))
     p->handle.close(close_code::normal, "enough", done);
@@ -314,7 +339,7 @@ void world::emit() {
   s.answers.push_back({.number = number});
   s.handle.emit("e", std::to_string(number), std::move(how),
                 [this, which, answer = s.answers.size() - 1](const emit_report& r) {
-                  sessions_[which].answered(answer, r);
+                  promised([&] { sessions_[which].answered(answer, r); });
                 });
 }
 
@@ -350,11 +375,12 @@ void world::end_session() {
 void world::reads_inbox() {
   if (sessions_.empty()) return;
   inboxes_.push_back(0);
-  harness_->backbone->read_inbox(sessions_[below(sessions_.size())].handle.id(), below(6), 10,
-                                 std::chrono::milliseconds{below(300)},
-                                 [this, which = inboxes_.size() - 1](const inbox_page&) {
-                                   require(++inboxes_[which] == 1, "an inbox is answered twice");
-                                 });
+  harness_->backbone->read_inbox(
+      sessions_[below(sessions_.size())].handle.id(), below(6), 10,
+      std::chrono::milliseconds{below(300)},
+      [this, which = inboxes_.size() - 1](const inbox_page&) {
+        promised([&] { require(++inboxes_[which] == 1, "an inbox is answered twice"); });
+      });
 }
 
 // --- what must hold -------------------------------------------------------------------------------------------------
@@ -384,6 +410,7 @@ void world::check_bounds(const peer& p) const {
 }
 
 void world::check() {
+  require(broken_.empty(), broken_);
   for (auto& p : peers_) {
     if (p->gone) continue;
     look_at(*p);

@@ -55,6 +55,7 @@ class world {
   void peer_leaves();
   void send();
   void broadcast();
+  void echo(const connection&);
   void close();
   void kill();
   void time_passes();
@@ -67,6 +68,9 @@ class world {
   [[nodiscard]] std::size_t below(std::size_t n) { return n == 0 ? 0 : random_() % n; }
   [[nodiscard]] bool chance(unsigned percent) { return below(100) < percent; }
   [[nodiscard]] peer* some_peer();
+  /// For callbacks: whoever calls them keeps what they throw to himself, so that the next check has to throw it.
+  template <class Function>
+  void promised(Function&&);
   template <class... Args>
   void note(const char* format, const Args&... args);
   std::size_t begin_link(std::string user, std::size_t reader,
@@ -77,7 +81,7 @@ class world {
   std::vector<std::string> trace_;
   std::uint64_t step_ = 0;
   std::size_t most_queued_;
-  std::size_t pending_closes_ = 0;
+  std::string broken_;
   // Above the harness: its last callbacks go here.
   ledger ledger_;
   std::vector<emitted> sessions_;

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+/// Mistakes that can be planted to see whether the simulation finds them: tests/simulation. There are none in the product, where
+/// `planted` is a constant.
+namespace fairlead::protocol {
+
+enum class defect : std::uint8_t {
+  none,
+  unsealed_wire,    ///< a data frame may follow a Close
+  silent_writes,    ///< what was written is not reported so
+  unbounded_queue,  ///< a full queue takes more
+  forgotten_end,    ///< a connection that ended is still counted
+  events_make_way,  ///< a session's events are dropped for a broadcast
+  blind_to_gaps,    ///< who cannot be caught up is told that it is
+  event_twice,      ///< who comes back gets its last event again
+  event_skipped,    ///< a slow socket misses one when it is sent on
+  sleeping_socket,  ///< a slow socket is not sent on
+  eager_acks,       ///< an acknowledgement counts for all that wait
+  used_token_gone,  ///< a token is used up before its successor was seen
+  double_answer,    ///< an emit may be answered twice
+};
+inline constexpr std::array<std::string_view, 13> defect_names{
+    "none",          "unsealed_wire",   "silent_writes", "unbounded_queue",
+
+    "forgotten_end", "events_make_way", "blind_to_gaps", "event_twice",
+    "event_skipped", "sleeping_socket", "eager_acks",    "used_token_gone",
+    "double_answer"};
+
+#ifdef FAIRLEAD_DEFECTS
+inline defect planted_defect = defect::none;
+inline bool planted(defect d) noexcept { return planted_defect == d; }
+#else
+constexpr bool planted(defect) noexcept { return false; }
+#endif
+
+}  // namespace fairlead::protocol
