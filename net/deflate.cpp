@@ -63,7 +63,10 @@ z_stream& deflate_workshop::deflater(int window_bits) {
   if (!made) {
     auto fresh = std::make_unique<z_stream>();
     constexpr int usual_memory = 8;
-    if (::deflateInit2(fresh.get(), options_.level, Z_DEFLATED, -window_bits, usual_memory,
+    // zlib makes no raw stream with a window of 8 bits. With one of 9 it looks back at most 512 - 262 bytes (its
+    // MAX_DIST), which is within the 256 of one of 8.
+    const int bits = std::max(window_bits, 9);
+    if (::deflateInit2(fresh.get(), options_.level, Z_DEFLATED, -bits, usual_memory,
                        Z_DEFAULT_STRATEGY) != Z_OK)
       throw std::bad_alloc();
     made.reset(fresh.release());

@@ -47,7 +47,7 @@ class deflate_workshop {
     std::uint32_t size = 0;
     int window_bits = 0;
   };
-  static constexpr int least_bits = 9, most_bits = 15;
+  static constexpr int least_bits = 8, most_bits = 15;
 
   [[nodiscard]] entry make(const protocol::chunk& plain, int window_bits);
   [[nodiscard]] bool deflate(std::string_view payload, int window_bits);

@@ -14,7 +14,6 @@ namespace {
 namespace http = boost::beast::http;
 using boost::beast::iequals;
 
-constexpr int least_bits = 9;  // zlib cannot make a raw stream with a window of 8
 constexpr int most_bits = 15;
 
 /// RFC 7692 7.1.2: 8 to 15, without a leading zero.
@@ -56,7 +55,7 @@ std::optional<deflate_agreement> accept_offer(std::string_view parameters) {
     const auto bits = window_bits(value);
     if (which < 2 && has_value) return std::nullopt;
     if (which >= 2 && has_value && !bits) return std::nullopt;
-    if (which == 2 && (!bits || *bits < least_bits)) return std::nullopt;
+    if (which == 2 && !bits) return std::nullopt;
     if (which == 2) agreed.window_bits = *bits;
     // What a client would do if it were asked to does not matter: what it sends may have any window here.
   }

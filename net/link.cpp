@@ -36,7 +36,7 @@ std::optional<close_code> code_in_close(std::string_view frame) {
                     static_cast<unsigned char>(frame[3]));
 }
 
-/// Only a client may send it (RFC 6455 7.4.1).
+/// Only a client may begin with it (RFC 6455 7.4.1); an answer repeats the code that it answers (5.5.1).
 bool is_for_clients(close_code code) { return code == close_code::extension_required; }
 
 constexpr auto too_many_fragments = boost::system::errc::value_too_large;  // what Beast is told
@@ -239,6 +239,8 @@ void basic_link<Socket>::on_read_error(const error_code& ec) {
     observer_->on_peer_close(code, std::string(said.reason.data(), said.reason.size()));
     return finish();
   }
+  if (ec == websocket::error::message_too_big && meter_.impossible_length())
+    return violate(close_code::protocol_error, "a length whose highest bit is set");
   if (ec == websocket::error::message_too_big)
     return violate(close_code::message_too_big, ec.message());
   if (ec == too_many_fragments) {
@@ -435,10 +437,13 @@ void basic_link<Socket>::report(const protocol::progress& made) {
 
 template <class Socket>
 void basic_link<Socket>::take_raw(std::string_view bytes) {
-  // Beast 1.81 takes any code from 3000 up, and answers a Close with the code that it brought.
-  if (const auto code = code_in_close(bytes); phase_ == phase::open && code && !may_be_sent(*code))
-    return wire_.push_close(is_for_clients(*code) ? close_code::normal : close_code::protocol_error,
-                            {});
+  // Beast 1.81 takes any code from 3000 up, and answers a Close with the code that it brought. A length that cannot be is
+  // nothing but a large one to it.
+  if (const auto code = code_in_close(bytes); phase_ == phase::open && code) {
+    const bool wrong_code = !may_be_sent(*code) && !is_for_clients(*code);
+    if (wrong_code || (*code == close_code::message_too_big && meter_.impossible_length()))
+      return wire_.push_close(close_code::protocol_error, {});
+  }
   wire_.push_raw(bytes);
   raw_bytes_ += static_cast<std::uint32_t>(bytes.size());
 }

@@ -35,6 +35,7 @@ frame_meter::reading frame_meter::read(std::string_view bytes,
     case part::length:
       left_ = left_ << 8U | next;
       if (--length_bytes_ > 0) break;
+      impossible_length_ = impossible_length_ || left_ >> 63U != 0;
       left_ += mask_size;
       part_ = part::payload;
       break;

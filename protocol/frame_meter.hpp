@@ -16,6 +16,8 @@ class frame_meter {
   };
   /// The next bytes of the stream.
   [[nodiscard]] reading read(std::string_view bytes, std::uint32_t max_fragments) noexcept;
+  /// A 64-bit length came whose highest bit is set, which must be 0 (RFC 6455 5.2).
+  [[nodiscard]] bool impossible_length() const noexcept { return impossible_length_; }
 
  private:
   enum class part : std::uint8_t { opcode, short_length, length, payload };
@@ -28,6 +30,7 @@ class frame_meter {
   part part_ = part::opcode;
   std::uint8_t length_bytes_ = 0;  // that are still to come
   bool too_many_ = false;
+  bool impossible_length_ = false;
 };
 
 }  // namespace fairlead::protocol

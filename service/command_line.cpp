@@ -56,7 +56,9 @@ std::vector<flag> serve_flags() {
        "clients that are no browsers always may [none]",
        [](settings& s, const std::string& list) { return set_origins(s, split_list(list)); }},
       {"--plain", "MODE",
-       "a client's message goes to all (broadcast), back (echo), or nowhere (off) [broadcast]",
+       "a client's message goes to all (broadcast), back (echo: for trying clients, with wider "
+       "limits "
+       "unless the file sets them), or nowhere (off) [broadcast]",
        &set_plain},
       {"--user-header", "NAME",
        "header field by which a trusted proxy names the user; without it all are anonymous",
@@ -153,21 +155,34 @@ std::string flag_name(std::string_view option) {
   return name;
 }
 
-std::variant<serve_command, finished> read_serve(const parser& p, std::ostream& err) {
+using complain = std::function<void(std::string_view where, std::string_view what)>;
+
+/// The file and the flags, over these defaults.
+loaded_config read_over(settings defaults, const parser& p, const complain& wrong_flag) {
   loaded_config loaded;
-  if (!p.config.empty()) loaded = load_config(p.config);
-  int code = print_problems(loaded.problems, err);
-  const auto complain = [&](std::string_view where, std::string_view what) {
+  loaded.values = std::move(defaults);
+  if (!p.config.empty()) loaded = load_config(p.config, std::move(loaded.values));
+  for (const auto& f : p.flags) {
+    if (!f.given) continue;
+    if (const auto wrong = f.set(loaded.values, *f.given); !wrong.empty())
+      wrong_flag(f.name, wrong);
+  }
+  return loaded;
+}
+
+std::variant<serve_command, finished> read_serve(const parser& p, std::ostream& err) {
+  int code = exit_clean;
+  const complain wrong_flag = [&](std::string_view where, std::string_view what) {
     fmt::print(err, "fairlead serve: {}: {}\n", where, what);
     code = exit_usage;
   };
-  for (const auto& f : p.flags) {
-    if (!f.given) continue;
-    if (const auto wrong = f.set(loaded.values, *f.given); !wrong.empty()) complain(f.name, wrong);
-  }
+  auto loaded = read_over({}, p, wrong_flag);
+  if (print_problems(loaded.problems, err) != exit_clean) code = exit_usage;
   if (code != exit_clean) return finished{code};
+  // The mode may be said anywhere, and it decides what holds where nothing is said.
+  loaded = read_over(default_settings(loaded.values.plain), p, wrong_flag);
   for (const auto& problem : check(loaded.values.server))
-    complain(flag_name(problem.where), problem.what);
+    wrong_flag(flag_name(problem.where), problem.what);
   if (code != exit_clean) return finished{code};
   return serve_command{std::move(loaded.values)};
 }

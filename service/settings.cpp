@@ -60,6 +60,20 @@ bool is_field_name(std::string_view name) noexcept {
 
 }  // namespace
 
+settings default_settings(plain_mode mode) {
+  settings s;
+  s.plain = mode;
+  if (mode != plain_mode::echo) return s;
+  auto& l = s.server.limits;
+  l.max_message_size = 16 * 1024 * 1024;
+  l.max_fragments = 1024 * 1024;
+  l.max_queued_messages = 256 * 1024;
+  l.max_queued_bytes = 256 * 1024 * 1024;
+  l.max_inbound_messages_per_second = 1'000'000;
+  l.max_inbound_bytes_per_second = 1024 * 1024 * 1024;
+  return s;
+}
+
 std::string_view to_string(plain_mode mode) noexcept {
   return plain_names[static_cast<std::size_t>(mode)];
 }

@@ -26,6 +26,10 @@ struct settings {
   log_format format = log_format::human;
 };
 
+/// What holds where nothing is said. Echo is for trying clients and conformance suites against, which send large messages,
+/// in many small pieces, and much before they read: its limits are wider.
+[[nodiscard]] settings default_settings(plain_mode);
+
 [[nodiscard]] std::string_view to_string(plain_mode) noexcept;
 [[nodiscard]] std::string_view to_string(log_format) noexcept;
 [[nodiscard]] std::string_view to_string(tls_version) noexcept;

@@ -105,7 +105,7 @@ TEST_CASE(
   CHECK(answer(offering("; server_max_window_bits=10")) == yes + "; server_max_window_bits=10");
   CHECK(answer(offering("; server_max_window_bits=\"9\"")) == yes + "; server_max_window_bits=9");
 
-  CHECK(answer(offering("; server_max_window_bits=8")) == "declined");  // zlib cannot
+  CHECK(answer(offering("; server_max_window_bits=8")) == yes + "; server_max_window_bits=8");
   for (const auto* wrong :
        {"; server_max_window_bits", "; server_max_window_bits=16", "; server_max_window_bits=09",
         "; server_max_window_bits=7", "; client_max_window_bits=16", "; client_max_window_bits=x",
@@ -225,7 +225,7 @@ TEST_CASE("a compressed message that comes with the upgrade request is read") {
 TEST_CASE("a client's window for what it receives is kept to [RFC 7692 7.1.2.1]") {
   const deflate_server server;
   const auto text = prose(30'000) + prose(30'000);  // a large window would refer back far
-  for (const int bits : {9, 12, 15}) {
+  for (const int bits : {8, 9, 12, 15}) {
     CAPTURE(bits);
     auto client = agreed(server, "; server_max_window_bits=" + std::to_string(bits));
     client.send(compressed_frame(text));

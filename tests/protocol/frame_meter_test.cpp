@@ -70,4 +70,17 @@ TEST_CASE("a length that no message has is no reason to lose count of anything b
   CHECK(meter.read(std::string(100'000, '\x81'), many).frames == 0);
 }
 
+TEST_CASE("a length with its highest bit set is noted, however it is cut up [RFC 6455 5.2]") {
+  const auto noted = [](std::uint64_t length) {
+    frame_meter meter;
+    for (const char c : encode_frame(1, "before") + encode_frame(2, "", {.claimed_length = length}))
+      static_cast<void>(meter.read({&c, 1}, many));
+    return meter.impossible_length();
+  };
+  CHECK(noted(0x8000'0000'0000'0000ULL));
+  CHECK(noted(0xffff'ffff'ffff'ffffULL));
+  CHECK_FALSE(noted(0x7fff'ffff'ffff'ffffULL));
+  CHECK_FALSE(noted(0x8000'0000ULL));
+}
+
 TEST_SUITE_END();

@@ -68,6 +68,22 @@ TEST_SUITE("service/command_line") {
     CHECK(r.values().server.drain.timeout == std::chrono::milliseconds{250});
   }
 
+  TEST_CASE("echo has wider limits, wherever it is asked for; the file's win over them") {
+    const config_file echo{"[listen]\nplain = \"echo\"\n"};
+    const config_file limited{"[limits]\nmax_message_size = 1000\n"};
+    const auto limits_of = [](const run& r) { return r.values().server.limits; };
+    const limits usual;
+    CHECK(limits_of(run{{"serve", "--plain", "echo"}}).max_message_size == 16 * 1024 * 1024);
+    CHECK(limits_of(run{{"serve", "--config", echo.path.c_str()}}).max_fragments == 1024 * 1024);
+    CHECK(
+        limits_of(run{{"serve", "--config", echo.path.c_str(), "--plain", "off"}}).max_fragments ==
+        usual.max_fragments);
+    const run both{{"serve", "--config", limited.path.c_str(), "--plain", "echo"}};
+    CHECK(limits_of(both).max_message_size == 1000);
+    CHECK(limits_of(both).max_queued_bytes > usual.max_queued_bytes);
+    CHECK(limits_of(run{{"serve"}}).max_message_size == usual.max_message_size);
+  }
+
   TEST_CASE("every option is read") {
     const run r{{"serve",
                  "--listen",

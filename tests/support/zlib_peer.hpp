@@ -31,13 +31,19 @@ inline std::string inflated(std::string bytes, int window_bits = 15) {
   z_stream z{};
   if (inflateInit2(&z, -window_bits) != Z_OK) throw std::runtime_error("inflateInit2");
   bytes.append("\x00\x00\xff\xff", 4);
-  std::string out(16 * 1024 * 1024, '\0');
+  std::string out(8 * bytes.size() + 1024, '\0');
   z.next_in = reinterpret_cast<Bytef*>(bytes.data());
   z.avail_in = static_cast<uInt>(bytes.size());
-  z.next_out = reinterpret_cast<Bytef*>(out.data());
-  z.avail_out = static_cast<uInt>(out.size());
-  const int result = inflate(&z, Z_SYNC_FLUSH);
-  out.resize(out.size() - z.avail_out);
+  int result = Z_OK;
+  for (std::size_t size = 0;;) {
+    z.next_out = reinterpret_cast<Bytef*>(out.data() + size);
+    z.avail_out = static_cast<uInt>(out.size() - size);
+    result = inflate(&z, Z_SYNC_FLUSH);
+    size = out.size() - z.avail_out;
+    const bool full = result == Z_OK && z.avail_out == 0;
+    out.resize(full ? 2 * size : size);
+    if (!full) break;
+  }
   const bool whole = result == Z_OK && z.avail_in == 0;
   inflateEnd(&z);
   if (!whole) throw std::runtime_error("not a compressed message");
