@@ -162,7 +162,9 @@ TEST_SUITE("service/hostile_peer") {
     p.shake_hands();
     const auto put = p.message_named("@<>+@atom+@str+@str", {});
     for (const auto* name : {"SpawnServ", "ConfigServ"})
-      p.send_direct(put, static_cast<caf::actor_id>(caf::atom_from_string(name)),
+      p.send_direct(put,
+                    static_cast<caf::actor_id>(caf::atom_from_string(
+                        caf::string_view{name, std::char_traits<char>::length(name)})),
                     basp::header::named_receiver_flag);
     for (caf::actor_id id = 1; id < 40; ++id)
       if (id != p.gateway) p.send_direct(put, id);
