@@ -15,6 +15,7 @@
 #include <caf/policy/tcp.hpp>
 #include <openssl/err.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace fairlead::actors {
 
@@ -191,9 +192,14 @@ class guarded_doorman final : public io::network::doorman_impl {
     caf::detail::socket_guard socket{fd};
     io::network::nonblocking(fd, true);
     if (door_->options.certificate.empty()) return let_in(socket, fd, caf::policy::tcp{});
+    // CAF reads the files for each connection; if it cannot, it throws, and loses what it had allocated.
+    for (const auto* file : {&door_->options.certificate, &door_->options.key, &door_->options.ca})
+      if (::access(file->c_str(), R_OK) != 0) {
+        refuse("a certificate, key or authority cannot be read");
+        return false;
+      }
     try {
       ERR_clear_error();
-      // CAF reads the files for each connection, and throws if it cannot.
       if (auto session = caf::openssl::make_session(parent()->home_system(), fd, true))
         return let_in(socket, fd, tls_policy{std::move(session)});
       refuse("TLS did not begin");
