@@ -153,7 +153,9 @@ bool guarded_scribe<Policy>::pass_on(caf::execution_unit* unit, std::size_t n) {
   if (!door_->full()) return true;
   stalled_ = true;
   door_->stalled();
-  return false;  // not read any more until `read_again`
+  // Looked at again: all may have been handled before the gateway could know that this one waits.
+  stalled_ = door_->full();
+  return !stalled_;  // not read any more until `read_again`
 }
 
 template <class Policy>
