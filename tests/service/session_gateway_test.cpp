@@ -94,7 +94,6 @@ TEST_SUITE("service/session_gateway") {
     CHECK(second->result == emit_result::written);
     CHECK(second->offset == 2);
     CHECK(emit(made.session, "9", {.key = "k"})->duplicate);
-    socket.send(test::text_frame(R"({"ack":3})"));  // of what is to come: nonsense, ignored
     CHECK(emit(made.session, "3", {.acked = true, .ack_timeout = 1ms})->result ==
           emit_result::unacked);
     CHECK(emit(made.session, "no json")->result == emit_result::invalid_data);
