@@ -49,6 +49,8 @@ async def talk(url):
 
 async def shut_down(url, app):
     async with websockets.connect(url) as client:
+        await client.send("still there")
+        assert await client.recv() == "passed on"  # so it is open: one that never was is not said to have ended
         app.send_signal(signal.SIGTERM)
         try:
             await client.recv()
