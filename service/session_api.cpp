@@ -69,7 +69,7 @@ json::object spawned_json(const session& s, bool duplicate, std::string_view tok
   body["result"] = outcome_json(to_string(spawn_result::spawned));
   body["duplicate"] = duplicate;
   body["session"] = brief_json(s);
-  body["token"] = token.empty() ? json::value(nullptr) : json::value(json_text(token));
+  body["token"] = text_or_null(token);
   return body;
 }
 

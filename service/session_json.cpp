@@ -15,11 +15,6 @@ namespace {
 namespace json = boost::json;
 using namespace std::chrono;
 
-json::value text_or_null(std::string_view text) {
-  if (text.empty()) return nullptr;
-  return json_text(text);
-}
-
 std::string base64(std::span<const std::byte> bytes) {
   std::string out(4 * ((bytes.size() + 2) / 3) + 1, '\0');  // and EVP's zero
   const auto n = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),

@@ -43,6 +43,14 @@ std::string not_an_address(std::string_view text) {
   return fmt::format("{} is no address; give {}", in_quotes(text), address_form);
 }
 
+/// Sets `out` to an address, or to nothing for `off`.
+std::string set_address_or_off(std::string& out, std::string_view text) {
+  const bool none = text.empty() || text == "off";
+  if (!none && !parse_address(text)) return not_an_address(text) + R"(, or "off")";
+  out = none ? std::string_view{} : text;
+  return {};
+}
+
 std::string set_duration(std::chrono::milliseconds& out, std::string_view text) {
   const auto duration = parse_duration(text);
   if (!duration) return fmt::format("{} is no duration; give {}", in_quotes(text), duration_form);
@@ -91,17 +99,11 @@ std::string set_listen(settings& s, std::string_view text) {
 }
 
 std::string set_internal(settings& s, std::string_view text) {
-  const bool none = text.empty() || text == "off";
-  if (!none && !parse_address(text)) return not_an_address(text) + R"(, or "off")";
-  s.server.internal = none ? std::string_view{} : text;
-  return {};
+  return set_address_or_off(s.server.internal, text);
 }
 
 std::string set_actors(settings& s, std::string_view text) {
-  const bool none = text.empty() || text == "off";
-  if (!none && !parse_address(text)) return not_an_address(text) + R"(, or "off")";
-  s.server.actors = none ? std::string_view{} : text;
-  return {};
+  return set_address_or_off(s.server.actors, text);
 }
 std::string set_actors_certificate(settings& s, std::string_view file) {
   s.server.actors_tls.certificate = file;

@@ -19,12 +19,6 @@ using protocol::wall_time;
 
 json::string view(std::string_view trusted) { return json::string(trusted.data(), trusted.size()); }
 
-/// Null for what is not there: an anonymous user, an empty reason.
-json::value text_or_null(std::string_view text) {
-  if (text.empty()) return nullptr;
-  return json_text(text);
-}
-
 json::string time(wall_time when) { return view(rfc3339(when)); }
 
 std::int64_t ms_between(wall_time from, wall_time to) {
@@ -124,6 +118,11 @@ json::object node_json(const actors::tree_node& n) {
 }  // namespace
 
 json::string json_text(std::string_view text) { return view(valid_utf8(text)); }
+
+json::value text_or_null(std::string_view text) {
+  if (text.empty()) return nullptr;
+  return json_text(text);
+}
 
 json::object outcome_json(std::string_view name) { return {{"outcome", view(name)}}; }
 

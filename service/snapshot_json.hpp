@@ -7,6 +7,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/string.hpp>
+#include <boost/json/value.hpp>
 
 #include "actors/backbone.hpp"
 #include "protocol/snapshot.hpp"
@@ -20,6 +21,8 @@ namespace fairlead::service {
 
 /// A JSON string of any bytes; what is no UTF-8 is replaced.
 [[nodiscard]] boost::json::string json_text(std::string_view);
+/// The same, and null for what is not there: an anonymous user, an empty reason.
+[[nodiscard]] boost::json::value text_or_null(std::string_view);
 
 /// `{"outcome": "written"}`
 [[nodiscard]] boost::json::object outcome_json(std::string_view name);

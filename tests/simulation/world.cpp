@@ -457,8 +457,6 @@ void world::finish() {
           fmt::format("{} sessions are counted, {} live", harness_->backbone->session_count(),
                       sessions));
   note("the server stops");
-  for (auto& p : peers_) harness_->clients.push_back({p->handle, {}});
-  harness_->clients.clear();
   harness_->stop(1s, false);
   check();
   ledger_.close_books();
