@@ -123,6 +123,7 @@ void http_session::next_request() {
   parser_.emplace();
   parser_->header_limit(static_cast<std::uint32_t>(group()->limits().max_header_size));
   parser_->body_limit(max_body_);
+  encoding_ = {};  // not that of the request before
   phase_ = phase::head;
   set_deadline();
   buffer_.size() > 0 ? parse() : read();
@@ -172,6 +173,7 @@ void http_session::parse() {
 
 void http_session::on_head() {
   const auto& head = parser_->get();
+  encoding_.without_body = head.method() == http::verb::head;
   if (static_cast<std::size_t>(std::distance(head.begin(), head.end())) >
       group()->limits().max_header_count)
     return refuse(plain_response(431, "too many header fields"));
@@ -235,9 +237,8 @@ void http_session::on_request() {
                        std::move(message.body()), to_string(peer_), {}};
   for (const auto& line : message) request.headers.emplace_back(line.name_string(), line.value());
 
-  encoding_ = {.keep_alive = message.keep_alive(),
-               .without_body = message.method() == http::verb::head,
-               .version = message.version()};
+  encoding_.keep_alive = message.keep_alive();
+  encoding_.version = message.version();
   phase_ = phase::service;
   deadline_.cancel();
   awaiting_answer_ = shared_from_this();

@@ -53,6 +53,22 @@ TEST_CASE("a chunked body arrives whole, and 100-continue is answered") {
   CHECK(client.receive_reply().body == "POST /p? abcde");
 }
 
+TEST_CASE("what is refused is answered as what it is, not as the request before it") {
+  const test::running_server server;
+  raw_client client(server->address());
+  client.send("HEAD / HTTP/1.1\r\nHost: test\r\n\r\nnonsense\r\n\r\n");
+  CHECK(client.receive_reply(true).status == 200);
+  const auto refused = client.receive_reply();
+  CHECK(refused.status == 400);
+  CHECK_FALSE(refused.body.empty());
+  CHECK(client.ends_here());
+
+  raw_client head(server->address());
+  head.send("HEAD / HTTP/1.1\r\n\r\n");  // no Host
+  CHECK(head.receive_reply(true).status == 400);
+  CHECK(head.ends_here());
+}
+
 TEST_CASE("Connection: close and HTTP/1.0 end after the answer; HEAD gets no body") {
   const test::running_server server;
   SUBCASE("close") {
