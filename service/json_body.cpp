@@ -42,6 +42,9 @@ std::optional<problem> unknown_field(const json::object& object, names known,
   for (const auto& field : object) {
     const std::string_view name{field.key().data(), field.key().size()};
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    if (name.empty() && prefix.empty())
+      return problem{"body",
+                     fmt::format("a field without a name; known are {}", fmt::join(known, ", "))};
     return problem{fmt::format("{}{}", prefix, name),
                    fmt::format("there is no such field{}; known are {}", did_you_mean(name, known),
                                fmt::join(known, ", "))};

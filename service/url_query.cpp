@@ -17,7 +17,9 @@ parsed<std::vector<parameter>> parameters(std::string_view query,
                                           std::span<const std::string_view> known) {
   std::vector<parameter> found;
   if (query.empty()) return found;
-  const auto encoded = boost::urls::parse_query(query);
+  // A copy that ends in a NUL: Boost.URL 1.81 forgets the length of what it is given, and looks for one.
+  const std::string terminated{query};
+  const auto encoded = boost::urls::parse_query(terminated);
   if (!encoded) {
     return problem{
         "query",
@@ -25,6 +27,10 @@ parsed<std::vector<parameter>> parameters(std::string_view query,
                     in_quotes(query))};
   }
   for (const auto& p : boost::urls::params_view{*encoded, {}}) {
+    if (p.key.empty()) {
+      return problem{
+          "query", fmt::format("a parameter without a name; known are {}", fmt::join(known, ", "))};
+    }
     if (std::find(known.begin(), known.end(), p.key) == known.end()) {
       return problem{p.key, fmt::format("there is no such parameter{}; known are {}",
                                         did_you_mean(p.key, known), fmt::join(known, ", "))};

@@ -47,6 +47,7 @@ TEST_SUITE("service/api_request") {
     CHECK(complaint(parse_send(R"({"client": 17, "data": 1})")) ==
           "client: a JSON int64; give a string");
     CHECK(complaint(parse_send(R"({"user": "", "data": 1})")).starts_with("user: empty"));
+    CHECK(complaint(parse_send(R"({"": 1})")).starts_with("body: a field without a name; known"));
     CHECK(
         complaint(parse_send(R"({"user": "a", "dta": 1})")) ==
         R"(dta: there is no such field; did you mean "data"?; known are client, user, data, ttl_ms, policy, key, wait, refused_ids)");

@@ -85,10 +85,18 @@ TEST_SUITE("service/debug_query") {
     CHECK(complaint("limt=1").starts_with(
         R"(limt: there is no such parameter; did you mean "limit"?)"));
     CHECK(complaint("limit=1&limit=2") == "limit: given twice; give it once");
+    CHECK(complaint("=1").starts_with("query: a parameter without a name; known are state,"));
     CHECK(complaint("user=%zz").starts_with("query: "));
     CHECK(*parse_closed_query("limit=5") == 5);
     CHECK(*parse_closed_query("") == 100);
     CHECK(parse_closed_query("state=open").has_error());
+  }
+
+  TEST_CASE("what stands behind the query in memory is not of it") {
+    const std::string_view all{"user=ann&limit=5&limit=6"};
+    const auto q = query(all.substr(0, 6));
+    CHECK(q.user == "a");
+    CHECK(q.limit == 100);
   }
 
   TEST_CASE("filters by state and user") {
