@@ -101,7 +101,7 @@ config_problem unreadable(const std::string& path, int error) {
 std::string to_string(const config_problem& p) {
   auto text = p.file;
   if (p.line > 0) text += fmt::format(":{}", p.line);
-  if (!p.key.empty()) text += ": " + valid_utf8(p.key);
+  if (!p.key.empty()) text += ": " + on_one_line(p.key);
   return text + ": " + p.what;
 }
 
@@ -113,7 +113,7 @@ loaded_config parse_config(std::string_view text, std::string_view name, setting
     const auto at = error.source().begin;
     out.problems.push_back(
         {std::string{name}, at.line, "",
-         fmt::format("no TOML at column {}: {}", at.column, error.description())});
+         fmt::format("no TOML at column {}: {}", at.column, on_one_line(error.description()))});
   }
   return out;
 }

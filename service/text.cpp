@@ -37,6 +37,25 @@ void append_escaped(std::string& out, char32_t c) {
   }
 }
 
+/// Without what deceives; and with a backslash before each of `marks`.
+std::string escaped(std::string_view text, std::string_view marks) {
+  std::string out;
+  while (!text.empty()) {
+    const auto d = decode_utf8(text);
+    if (!d.valid) {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}",
+                     static_cast<unsigned char>(text.front()));
+    } else if (deceptive(d.code_point)) {
+      append_escaped(out, d.code_point);
+    } else {
+      if (marks.find(text.front()) != std::string_view::npos) out += '\\';
+      out += text.substr(0, d.size);
+    }
+    text.remove_prefix(d.size);
+  }
+  return out;
+}
+
 /// Levenshtein's distance: insertions, deletions and replacements that lead from one word to the other.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -80,23 +99,9 @@ std::string valid_utf8(std::string_view text) {
   return out;
 }
 
-std::string in_quotes(std::string_view text) {
-  std::string out{'"'};
-  while (!text.empty()) {
-    const auto d = decode_utf8(text);
-    if (!d.valid) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}",
-                     static_cast<unsigned char>(text.front()));
-    } else if (deceptive(d.code_point)) {
-      append_escaped(out, d.code_point);
-    } else {
-      if (d.code_point == '"' || d.code_point == '\\') out += '\\';
-      out += text.substr(0, d.size);
-    }
-    text.remove_prefix(d.size);
-  }
-  return out += '"';
-}
+std::string on_one_line(std::string_view text) { return escaped(text, {}); }
+
+std::string in_quotes(std::string_view text) { return '"' + escaped(text, "\"\\") + '"'; }
 
 std::optional<std::string_view> nearest(std::string_view word,
                                         std::span<const std::string_view> known) {

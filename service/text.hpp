@@ -30,6 +30,9 @@ struct decoded {
 /// quotes, backslashes, control characters, line separators, direction overrides and bad UTF-8 are escaped.
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
+/// The same for a text that others have put together around such text: no quotes, and those in it stay.
+[[nodiscard]] std::string on_one_line(std::string_view text);
+
 /// The member of `known` that `word` most resembles, or nothing if none is close enough to be what was meant.
 [[nodiscard]] std::optional<std::string_view> nearest(std::string_view word,
                                                       std::span<const std::string_view> known);

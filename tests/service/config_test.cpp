@@ -187,6 +187,11 @@ origins = ["https://a.example", "http://localhost:3000"])",
               .starts_with("f.toml:3: no TOML at column "));
   }
 
+  TEST_CASE("a complaint is one line, whatever of the file it shows") {
+    CHECK(complaint("a = -n\n").find('\n') == std::string::npos);  // toml++ quotes what it saw
+    CHECK(complaint("\"a\\nb\" = 1") == R"(f.toml:1: a\nb: there is no such key)");
+  }
+
   TEST_CASE("all that is wrong is told at once, in the order of the file") {
     const auto loaded =
         parse_config("[log]\nlevel = 1\n[listen]\nthreads = -1\npath = \"x\"", "f.toml");

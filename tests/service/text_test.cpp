@@ -34,6 +34,10 @@ TEST_SUITE("service/text") {
     CHECK(in_quotes("\xC3\xA9") == "\"\xC3\xA9\"");
   }
 
+  TEST_CASE("a text with quotes of its own cannot leave its line either") {
+    CHECK(on_one_line("saw '\n', not \"\\\" \xFF") == R"(saw '\n', not "\" \xff)");
+  }
+
   TEST_CASE("times are RFC 3339 in UTC with milliseconds") {
     using time_point = std::chrono::system_clock::time_point;
     CHECK(rfc3339(time_point{}) == "1970-01-01T00:00:00.000Z");
