@@ -44,7 +44,8 @@ inline std::string inflated(std::string bytes, int window_bits = 15) {
     out.resize(full ? 2 * size : size);
     if (!full) break;
   }
-  const bool whole = result == Z_OK && z.avail_in == 0;
+  // Z_BUF_ERROR: the message ended just where the room did.
+  const bool whole = (result == Z_OK || result == Z_BUF_ERROR) && z.avail_in == 0;
   inflateEnd(&z);
   if (!whole) throw std::runtime_error("not a compressed message");
   return out;
