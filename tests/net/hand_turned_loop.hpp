@@ -10,6 +10,7 @@
 #include <boost/asio/post.hpp>
 #include <sys/socket.h>
 
+#include "net/http_session.hpp"
 #include "net/link.hpp"
 #include "net/loop.hpp"
 #include "net/poller.hpp"
@@ -55,6 +56,45 @@ class hand_turned_loop final : public net::loop {
   protocol::time_point now_{std::chrono::hours{1}};
   protocol::timer_wheel wheel_{now_};
   net::poller sockets_{context_, [] {}};
+};
+
+/// An HTTP session on such a loop, and the bytes of its client, over a pair of connected sockets.
+class hand_turned_session {
+ public:
+  explicit hand_turned_session(std::shared_ptr<net::http_service> service) {
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
+      throw std::runtime_error("socketpair");
+    client_ = pair[1];
+    net::serve_http({net::tcp_socket(loop_->sockets(), pair[0]), nullptr}, {}, group_,
+                    std::move(service), 1024);
+    loop_->run();
+  }
+  ~hand_turned_session() {
+    group_->drop_all();
+    loop_->run();
+    ::close(client_);
+  }
+  hand_turned_session(const hand_turned_session&) = delete;
+  hand_turned_session& operator=(const hand_turned_session&) = delete;
+
+  /// The server has read them when this returns.
+  void sends(std::string_view bytes) {
+    (void)::send(client_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    loop_->run();
+  }
+  std::string receive() {
+    char buffer[4096];
+    const auto n = ::recv(client_, buffer, sizeof buffer, 0);
+    return n > 0 ? std::string(buffer, static_cast<std::size_t>(n)) : std::string();
+  }
+
+ private:
+  std::shared_ptr<hand_turned_loop> loop_ = std::make_shared<hand_turned_loop>();
+  std::shared_ptr<net::socket_group> group_ = std::make_shared<net::socket_group>(
+      loop_, std::make_shared<protocol::live_limits>(limits{}),
+      std::make_shared<protocol::limit_hits>(), nullptr, std::make_shared<net::crowd>());
+  int client_ = -1;
 };
 
 /// One WebSocket on such a loop, and the bytes of its peer, over a pair of connected sockets.

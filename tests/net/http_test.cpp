@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/net/hand_turned_loop.hpp"
 #include "tests/net/test_server.hpp"
 
 using namespace fairlead;
@@ -51,6 +52,21 @@ TEST_CASE("a chunked body arrives whole, and 100-continue is answered") {
   client.send("3\r\nabc\r\n");
   client.send("2\r\nde\r\n0\r\n\r\n");
   CHECK(client.receive_reply().body == "POST /p? abcde");
+}
+
+TEST_CASE("a chunked body may come byte by byte, an empty one too [RFC 7230 4.1]") {
+  for (const std::string body :
+       {"0\r\n\r\n", "0;x=y\r\n\r\n", "0\r\nA: b\r\n\r\n", "1\r\nz\r\n0\r\n\r\n"}) {
+    CAPTURE(body);
+    const auto service = std::make_shared<test::test_server>();  // its loop is not started
+    test::hand_turned_session client(service);
+    client.sends("POST /p HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (const char byte : body) {
+      CHECK(client.receive().empty());
+      client.sends({&byte, 1});
+    }
+    CHECK(client.receive().find(body[0] == '1' ? "POST /p? z" : "POST /p? ") != std::string::npos);
+  }
 }
 
 TEST_CASE("what is refused is answered as what it is, not as the request before it") {
