@@ -14,21 +14,39 @@ constexpr std::size_t most_watchers = 64;  // of one session
 constexpr std::chrono::milliseconds longest_ack{300'000};
 constexpr std::chrono::seconds last_words{1}, between_looks{1};
 
+// What a request that waits takes. Of all its text: what a peer can make large is counted.
+constexpr std::size_t least = 256;
+std::size_t size_of(const remote::spawn& m) {
+  auto all = least + m.type.size() + m.id.size() + m.user.size() + m.arguments.size();
+  for (const auto& [key, value] : m.metadata)
+    all += sizeof(m.metadata[0]) + key.size() + value.size();
+  return all;
+}
+std::size_t size_of(const remote::emit& m) {
+  return least + m.session.size() + m.type.size() + m.data.size() + m.key.size();
+}
+std::size_t size_of(const remote::end& m) { return least + m.session.size() + m.reason.size(); }
+std::size_t size_of(const remote::watch& m) { return least + m.session.size(); }
+std::size_t size_of(const remote::issue_token& m) { return least + m.session.size(); }
+std::size_t size_of(const remote::sign_of_life&) { return least; }
+std::size_t size_of(const remote::leave&) { return least; }
+
+template <class Message>
+bool add_size(const caf::type_erased_tuple& what, std::size_t& sum) {
+  if (!what.match_elements<Message>()) return false;
+  sum = size_of(what.get_as<Message>(0));
+  return true;
+}
+/// 0: it is no request.
+template <class... Requests>
+std::size_t size_of_request(const caf::type_erased_tuple& what) {
+  std::size_t size = 0;
+  static_cast<void>((add_size<Requests>(what, size) || ...));
+  return size;
+}
 template <class... Types>
 bool is_one_of(const caf::type_erased_tuple& what) {
   return (what.match_elements<Types>() || ...);
-}
-
-/// What a request that waits takes; 0: it is none.
-std::size_t size_of(const caf::type_erased_tuple& what) {
-  constexpr std::size_t least = 256;
-  if (what.match_elements<remote::emit>()) return least + what.get_as<remote::emit>(0).data.size();
-  if (what.match_elements<remote::spawn>())
-    return least + what.get_as<remote::spawn>(0).arguments.size();
-  return is_one_of<remote::end, remote::watch, remote::issue_token, remote::sign_of_life,
-                   remote::leave>(what)
-             ? least
-             : 0;
 }
 
 /// What an enumerator from the wire may not be is made what the options' check refuses.
@@ -47,7 +65,9 @@ gateway_actor::gateway_actor(caf::actor_config& config, actors::backbone& sessio
 
 /// The second gate, behind the firewall: exit messages, links and all else of CAF's stay outside.
 void gateway_actor::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* unit) {
-  const auto size = size_of(what->content());
+  const auto size =
+      size_of_request<remote::emit, remote::sign_of_life, remote::spawn, remote::end, remote::watch,
+                      remote::issue_token, remote::leave>(what->content());
   if (size > 0)
     door_->came(size);
   else if (!is_one_of<answer_known, state_entered, peer_gone, look_around, close_gateway, too_late>(
@@ -59,7 +79,7 @@ void gateway_actor::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* 
 template <class Message>
 auto gateway_actor::request() {
   return [this](Message& m) {
-    door_->handled(size_of(current_mailbox_element()->content()));
+    door_->handled(size_of(m));
     return on(m);
   };
 }
@@ -74,20 +94,13 @@ caf::behavior gateway_actor::make_behavior() {
       request<remote::end>(),
       request<remote::watch>(),
       request<remote::issue_token>(),
-      [this](remote::sign_of_life) {
-        door_->handled(size_of(caf::make_message(remote::sign_of_life{})));
-        static_cast<void>(sender());
-        return remote::sign_of_life{};
+      request<remote::sign_of_life>(),
+      request<remote::leave>(),
+      [this](const peer_gone& m) {
+        release(m.who);
+        forget(m.who);
       },
-      [this](remote::leave) {
-        door_->handled(size_of(caf::make_message(remote::leave{})));
-        if (current_sender()) lost(current_sender()->address());
-      },
-      [this](const peer_gone& m) { lost(m.who); },
-      [this](look_around) {
-        door_->look_around();
-        delayed_send(this, between_looks, look_around{});
-      },
+      [this](look_around) { on_time(); },
       [this](close_gateway& m) { on(m); },
       [this](too_late) { finish(); },
   };
@@ -96,57 +109,74 @@ caf::behavior gateway_actor::make_behavior() {
 // --- owners ---------------------------------------------------------------------------------------------------------
 
 /// Whose request this is; null if it came from nobody.
-gateway_actor::owner* gateway_actor::sender() {
+std::shared_ptr<gateway_actor::owner> gateway_actor::sender() {
   const auto& who = current_sender();
   if (!who || closed_) return nullptr;
   const auto [at, is_new] = owners_.try_emplace(who->address());
   if (is_new) {
-    at->second.who = who;
+    at->second = std::make_shared<owner>(owner{who, 0, {}});
     // Not a monitor: a peer could forge what those send.
     who->get()->attach_functor(
         [slot = slot_, who = who->address()](const caf::error&) { slot->tell(peer_gone{who}); });
   }
-  return &at->second;
+  return at->second;
 }
 
-void gateway_actor::lost(const caf::actor_addr& who) {
+/// It owns nothing any more and is told of nothing.
+void gateway_actor::release(const caf::actor_addr& who) {
   const auto at = owners_.find(who);
   if (at == owners_.end()) return;
-  if (!at->second.owned.empty() && door_->options.logger)
+  const auto owned = std::exchange(at->second->owned, {});
+  if (!owned.empty() && door_->options.logger)
     (*door_->options.logger)(severity::info, "actors.owner_lost",
-                             {{"sessions", std::uint64_t{at->second.owned.size()}}});
-  for (const auto& [id, s] : at->second.owned) s.lose_owner();
+                             {{"sessions", std::uint64_t{owned.size()}}});
+  for (const auto& [id, s] : owned) s.lose_owner();
   for (auto& [id, session] : watched_)
     std::erase_if(session.by, [&](const auto& w) { return w->address() == who; });
-  owners_.erase(at);
+}
+
+void gateway_actor::forget(const caf::actor_addr& who) {
+  owners_.erase(who);
   if (closed_ && owners_.empty()) finish();
+}
+
+/// One that only says so is still there, with what it has not been answered: that bound it cannot shake off.
+void gateway_actor::on(remote::leave&) {
+  if (!current_sender()) return;
+  const auto who = current_sender()->address();
+  release(who);
+  if (closed_) forget(who);
+}
+
+remote::sign_of_life gateway_actor::on(remote::sign_of_life&) {
+  static_cast<void>(sender());
+  return {};
 }
 
 template <class Refusal>
 std::uint64_t gateway_actor::put_off(Refusal refusal) {
-  auto* const by = sender();
+  auto by = sender();
   auto to = make_response_promise();
   if (!by || by->unanswered >= door_->options.max_unanswered) {
     to.deliver(std::move(refusal));
     return 0;
   }
   ++by->unanswered;
-  waiting_.emplace(++last_request_, waiting{std::move(to), by->who->address()});
+  waiting_.emplace(++last_request_, waiting{std::move(to), std::move(by)});
   return last_request_;
 }
 
 void gateway_actor::on(answer_known& m) {
   auto found = waiting_.extract(m.request);
   if (found.empty()) return;
-  if (const auto by = owners_.find(found.mapped().asker); by != owners_.end())
-    --by->second.unanswered;
+  --found.mapped().asker->unanswered;
   found.mapped().to.deliver(std::move(m.what));
 }
 
 // --- requests -------------------------------------------------------------------------------------------------------
 
 remote::spawned gateway_actor::on(remote::spawn& m) {
-  auto* const by = sender();
+  const auto by = sender();
   if (!by) return {spawn_result::shutting_down, {}, {}, {}};
   spawn_options how{std::move(m.id), std::move(m.user), std::move(m.arguments),
                     std::move(m.metadata), nullptr};
@@ -204,7 +234,7 @@ void gateway_actor::on(remote::issue_token& m) {
 }
 
 void gateway_actor::on(remote::watch& m) {
-  auto* const by = sender();
+  const auto by = sender();
   if (!by) return;
   const auto there = find(m.session);
   if (there && there.state() != session_state::ended) return watch_for(there, by->who);
@@ -241,9 +271,22 @@ void gateway_actor::on(const state_entered& m) {
   if (m.state != session_state::ended) return;
   watched_.erase(at);
   for (auto& [who, o] : owners_) {
-    const auto owned = o.owned.find(id);
-    if (owned != o.owned.end() && owned->second == m.who) o.owned.erase(owned);
+    const auto owned = o->owned.find(id);
+    if (owned != o->owned.end() && owned->second == m.who) o->owned.erase(owned);
   }
+}
+
+/// A session that had too many watchers before us never tells us of its end.
+void gateway_actor::on_time() {
+  door_->look_around();
+  std::vector<session> ended;
+  for (const auto& [id, w] : watched_)
+    if (!w.state && w.which.state() == session_state::ended) ended.push_back(w.which);
+  for (const auto& s : ended) {
+    const auto was = how_it_ended(s.id());
+    on(state_entered{s, session_state::ended, {was.by, was.reason}});
+  }
+  delayed_send(this, between_looks, look_around{});
 }
 
 // --- the end --------------------------------------------------------------------------------------------------------
@@ -251,8 +294,8 @@ void gateway_actor::on(const state_entered& m) {
 void gateway_actor::on(close_gateway& m) {
   closed_ = std::move(m.done);
   for (const auto& [addr, o] : owners_) {
-    for (const auto& [id, s] : o.owned) s.lose_owner();
-    caf::anon_send(caf::actor_cast<caf::actor>(o.who), remote::leave{});
+    for (const auto& [id, s] : o->owned) s.lose_owner();
+    caf::anon_send(caf::actor_cast<caf::actor>(o->who), remote::leave{});
   }
   if (owners_.empty()) return finish();
   delayed_send(this, last_words, too_late{});

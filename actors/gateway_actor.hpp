@@ -91,7 +91,7 @@ class gateway_actor final : public caf::event_based_actor {
   };
   struct waiting {
     caf::response_promise to;
-    caf::actor_addr asker;
+    std::shared_ptr<owner> asker;
   };
 
   struct watched {
@@ -111,11 +111,15 @@ class gateway_actor final : public caf::event_based_actor {
   void on(remote::issue_token&);
   void on(answer_known&);
   void on(const state_entered&);
-  void lost(const caf::actor_addr&);
+  void on(remote::leave&);
+  remote::sign_of_life on(remote::sign_of_life&);
+  void release(const caf::actor_addr&);
+  void forget(const caf::actor_addr&);
+  void on_time();
   void on(close_gateway&);
   void finish();
 
-  owner* sender();
+  std::shared_ptr<owner> sender();
   /// The number of a request that is answered later; 0, and it has been refused, if too many of its owner's are.
   template <class Refusal>
   std::uint64_t put_off(Refusal refusal);
@@ -126,7 +130,8 @@ class gateway_actor final : public caf::event_based_actor {
   actors::backbone& sessions_;
   const std::shared_ptr<gateway_slot> slot_;
   std::shared_ptr<node_door> door_;
-  std::map<caf::actor_addr, owner> owners_;  // everybody who has asked for anything
+  std::map<caf::actor_addr, std::shared_ptr<owner>>
+      owners_;  // everybody who has asked for anything
   std::unordered_map<std::uint64_t, waiting> waiting_;
   std::unordered_map<std::string, watched> watched_;  // by session
   std::uint64_t last_request_ = 0;

@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <map>
 #include <set>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -53,6 +55,8 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::look_at_node)
 
 namespace fairlead {
 namespace {
+
+constexpr std::chrono::milliseconds one_try{1'000}, retry_after{20};
 
 using state_watcher = std::function<void(const remote::changed&)>;
 
@@ -144,17 +148,44 @@ struct session_client::state {
   std::atomic<std::size_t> waiting{0};  // emits that are not answered
 };
 
-caf::expected<session_client> session_client::connect(caf::actor_system& system, options o) {
-  const auto way =
-      o.tls ? system.openssl_manager().actor_handle() : system.middleman().actor_handle();
+namespace {
+
+caf::expected<caf::actor> find_node(caf::scoped_actor& self, const caf::io::middleman_actor& way,
+                                    const session_client::options& o,
+                                    std::chrono::milliseconds timeout) {
   caf::expected<caf::actor> node = caf::make_error(caf::sec::cannot_connect_to_node);
-  caf::scoped_actor self{system};
-  self->request(way, o.timeout, caf::connect_atom::value, o.host, o.port)
+  self->request(way, timeout, caf::connect_atom::value, o.host, o.port)
       .receive(
           [&](const caf::node_id&, caf::strong_actor_ptr& found, const std::set<std::string>&) {
             if (found) node = caf::actor_cast<caf::actor>(std::move(found));
           },
           [&](caf::error& e) { node = std::move(e); });
+  if (!node) return node;
+  self->request(*node, timeout, remote::sign_of_life{})
+      .receive([](remote::sign_of_life) {}, [&](caf::error& e) { node = std::move(e); });
+  return node;
+}
+
+}  // namespace
+
+caf::expected<session_client> session_client::connect(caf::actor_system& system, options o) {
+  const auto way =
+      o.tls ? system.openssl_manager().actor_handle() : system.middleman().actor_handle();
+  caf::scoped_actor self{system};
+  // CAF remembers whom it found at an address, for a moment even after that one has gone: then the answer is that it is down,
+  // or none.
+  const auto is_gone = [](const caf::error& e) {
+    return e == caf::sec::request_receiver_down || e == caf::sec::request_timeout;
+  };
+  const auto deadline = std::chrono::steady_clock::now() + o.timeout;
+  auto node = find_node(self, way, o, std::min(o.timeout, one_try));
+  while (!node && is_gone(node.error())) {
+    std::this_thread::sleep_for(retry_after);
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) break;
+    node = find_node(self, way, o, std::min(left, one_try));
+  }
   if (!node) return std::move(node.error());
   auto me = system.spawn<client_actor>(std::move(*node), o.silence, std::move(o.on_lost));
   return session_client{std::make_shared<state>(std::move(me), o.max_waiting)};

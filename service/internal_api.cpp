@@ -51,6 +51,7 @@ json::object status_json(const server_status& s, protocol::wall_time at) {
   out["uptime_s"] = std::chrono::duration_cast<std::chrono::seconds>(at - s.started).count();
   out["listen"] = s.listen;
   out["internal"] = s.internal;
+  out["actors"] = text_or_null(s.actors);
   out["loops"] = s.loops;
   out["connections"] = s.connections;
   out["sockets"] = s.sockets;

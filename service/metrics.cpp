@@ -191,6 +191,22 @@ void add_actors(page& out, const actors::metrics_snapshot& now, const totals& al
     out.value(now.loops[i].node.answered ? 1.0 : 0.0, {{"loop", std::to_string(i)}});
 }
 
+void add_gateway(page& out, const actors::gateway_counts& n) {
+  out.gauge("fairlead_actor_peers", "Connections of other CAF processes.")
+      .value(std::uint64_t{n.peers});
+  out.counter("fairlead_actor_peers_accepted_total", "Their connections that were let in.")
+      .value(n.accepted);
+  out.counter("fairlead_actor_peers_refused_total",
+              "Those that were not: too many, or TLS did not begin.")
+      .value(n.refused);
+  out.counter("fairlead_actor_peers_cut_total", "Those that broke a rule or were silent.")
+      .value(n.cut);
+  out.counter("fairlead_actor_requests_total", "What they asked of sessions.").value(n.requests);
+  out.counter("fairlead_actor_messages_swallowed_total",
+              "Messages of theirs that no session takes, or for another actor.")
+      .value(n.swallowed);
+}
+
 void add_server(page& out, const server_status& server, const protocol::limit_hits& hits) {
   out.counter("fairlead_limit_hits_total", "How often each limit, policy or refusal has acted.");
   for (std::size_t i = 0; i < protocol::limit_hit_count; ++i) {
@@ -250,6 +266,7 @@ std::string metrics_page::render(const actors::metrics_snapshot& now, const serv
   add_messages(out, all);
   add_actors(out, now, all);
   add_sessions(out, kinds);
+  if (server.gateway) add_gateway(out, *server.gateway);
   add_server(out, server, hits);
   add_process(out, process);
   return out.text();

@@ -135,7 +135,7 @@ void server::impl::start_listeners() {
 void server::impl::start_gateway() {
   if (options_.actors.empty()) return;
   const auto where = *service::parse_address(options_.actors);
-  gateway_ = std::make_unique<actors::session_gateway>(
+  auto gateway = std::make_unique<actors::session_gateway>(
       actors::gateway_options{.host = where.host,
                               .port = where.port,
                               .certificate = options_.actors_tls.certificate,
@@ -144,6 +144,7 @@ void server::impl::start_gateway() {
                               .sessions = backbone_.get(),
                               .logger = options_.logger});
   const std::lock_guard lock{mutex_};
+  gateway_ = std::move(gateway);
   actors_address_ = gateway_->address();
 }
 
@@ -174,8 +175,16 @@ service::server_status server::impl::status() const {
   const std::lock_guard lock{mutex_};
   s.listen = address_;
   s.internal = internal_address_;
+  s.actors = actors_address_;
+  if (gateway_) s.gateway = gateway_->counts();
   s.sockets = serving_ ? serving_->sockets() : 0;
   return s;
+}
+
+/// Destroying it waits for peers: not under the lock, which whoever asks for the status would wait for.
+std::unique_ptr<actors::session_gateway> server::impl::take_gateway() {
+  const std::lock_guard lock{mutex_};
+  return std::move(gateway_);
 }
 
 bool server::impl::inside_a_loop() const noexcept {
@@ -274,7 +283,7 @@ shutdown_summary server::impl::take_down(milliseconds deadline, close_code code,
                     [done](const shutdown_summary& s) { done->set_value(s); });
     summary = stopped.get();  // the internal listener answers to the last
   }
-  gateway_.reset();
+  take_gateway().reset();
   if (internal_listener_) internal_listener_->stop_accepting();
   if (internal_listener_) internal_listener_->stop();
   if (public_listener_) public_listener_->stop();

@@ -48,6 +48,7 @@ class server::impl {
   void start_backbone();
   void start_listeners();
   void start_gateway();
+  std::unique_ptr<actors::session_gateway> take_gateway();
   [[nodiscard]] bool begun_before();
   shutdown_summary take_down(std::chrono::milliseconds deadline, close_code, std::string reason);
   [[nodiscard]] service::server_status status() const;

@@ -2,10 +2,12 @@
 
 #include <atomic>
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include <boost/json/object.hpp>
 
+#include "actors/session_gateway.hpp"
 #include "protocol/snapshot.hpp"
 
 namespace fairlead::service {
@@ -14,8 +16,9 @@ namespace fairlead::service {
 struct server_status {
   bool ready = true;  ///< no drain or shutdown has begun
   protocol::wall_time started = {};
-  std::string listen = {}, internal = {};
+  std::string listen = {}, internal = {}, actors = {};
   std::size_t loops = 0, connections = 0, sockets = 0;
+  std::optional<actors::gateway_counts> gateway = {};  // none: no other process can spawn sessions
 };
 
 [[nodiscard]] boost::json::object status_json(const server_status&, protocol::wall_time now);

@@ -89,12 +89,27 @@ TEST_SUITE("service/metrics") {
         has_line(text, R"(fairlead_session_events_refused_total{type="run",reason="overflow"} 4)"));
   }
 
+  TEST_CASE("other processes are counted where they can connect, and only there") {
+    metrics_page page;
+    CHECK(page.render({}, {}, {}, {}, {}).find("fairlead_actor") == std::string::npos);
+    const actors::gateway_counts gateway{
+        .peers = 2, .accepted = 5, .refused = 1, .cut = 3, .swallowed = 4, .requests = 60};
+    const auto text = page.render({}, {.gateway = gateway}, {}, {}, {});
+    CAPTURE(text);
+    CHECK(has_line(text, "fairlead_actor_peers 2"));
+    CHECK(has_line(text, "fairlead_actor_peers_accepted_total 5"));
+    CHECK(has_line(text, "fairlead_actor_peers_refused_total 1"));
+    CHECK(has_line(text, "fairlead_actor_peers_cut_total 3"));
+    CHECK(has_line(text, "fairlead_actor_messages_swallowed_total 4"));
+    CHECK(has_line(text, "fairlead_actor_requests_total 60"));
+  }
+
   TEST_CASE("every family has help and a type, once; counters end in _total and others do not") {
     metrics_page page;
-    const auto text =
-        page.render({.supervisor = {}, .loops = {some_loop()}}, {}, {},
-                    {.cpu_seconds = 1, .started_at = 1, .resident_bytes = 1, .max_descriptors = 1},
-                    some_types());
+    const auto text = page.render(
+        {.supervisor = {}, .loops = {some_loop()}}, {.gateway = actors::gateway_counts{}}, {},
+        {.cpu_seconds = 1, .started_at = 1, .resident_bytes = 1, .max_descriptors = 1},
+        some_types());
     std::set<std::string> families;
     std::istringstream lines{text};
     for (std::string line; std::getline(lines, line);) {
@@ -107,7 +122,7 @@ TEST_SUITE("service/metrics") {
       CHECK(text.find("# HELP " + name + " ") != std::string::npos);
       CHECK(name.ends_with("_total") == (type == "counter"));
     }
-    CHECK(families.size() == 34);
+    CHECK(families.size() == 40);
   }
 
   TEST_CASE("a loop that does not answer keeps its last figures: no counter goes back") {

@@ -41,7 +41,7 @@ class session_client {
     /// The node is gone; what is unanswered is answered with an error. Once.
     std::function<void()> on_lost = {};
   };
-  /// Connects; blocks until it has or cannot. `system` has the middleman loaded (and caf::openssl::manager for TLS), and the
+  /// Connects; blocks until the node has answered, or cannot be reached, or `timeout` is over. `system` has the middleman loaded (and caf::openssl::manager for TLS), and the
   /// types of `remote::add_message_types`.
   [[nodiscard]] static caf::expected<session_client> connect(caf::actor_system&, options);
 

@@ -1,0 +1,265 @@
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <caf/event_based_actor.hpp>
+#include <caf/scoped_actor.hpp>
+#include <doctest/doctest.h>
+
+#include <fairlead/caf/client.hpp>
+
+#include "actors/session_core.hpp"
+#include "actors/session_gateway.hpp"
+#include "service/address.hpp"
+#include "tests/support/foreign_system.hpp"
+#include "tests/support/raw_client.hpp"
+#include "tests/support/threaded_loop.hpp"
+#include "tests/support/waiting.hpp"
+
+/// The gateway's bounds on one owner, made small; and peers and nodes that fall silent.
+namespace fairlead {
+namespace {
+
+using namespace std::chrono_literals;
+using test::foreign;
+
+/// A gateway before a backbone without sockets.
+struct node {
+  explicit node(actors::gateway_options o = {}) {
+    actors::backbone_options b;
+    b.loops = {loop};
+    b.side = side;
+    b.session_types["run"] = {};
+    b.valid_json = [](std::string_view) { return true; };
+    backbone = std::make_unique<actors::backbone>(std::move(b));
+    o.sessions = backbone.get();
+    o.logger = log;
+    gateway = std::make_unique<actors::session_gateway>(std::move(o));
+  }
+  ~node() {
+    if (!backbone) return;
+    auto done = std::make_shared<std::promise<void>>();
+    auto stopped = done->get_future();
+    backbone->stop(1s, close_code::going_away, "", [done](const auto&) { done->set_value(); });
+    stopped.wait();
+    gateway.reset();
+    loop->stop();
+    side->stop();
+  }
+  node(const node&) = delete;
+  node& operator=(const node&) = delete;
+
+  [[nodiscard]] std::uint16_t port() const {
+    return service::parse_address(gateway->address())->port;
+  }
+  std::shared_ptr<test::threaded_loop> loop = std::make_shared<test::threaded_loop>(),
+                                       side = std::make_shared<test::threaded_loop>();
+  std::shared_ptr<test::shared_log> log = std::make_shared<test::shared_log>();
+  std::unique_ptr<actors::backbone> backbone;
+  std::unique_ptr<actors::session_gateway> gateway;
+};
+
+/// An actor of another system that speaks the messages itself, one at a time.
+struct speaker {
+  speaker(foreign& there, const node& n) : self(there.system) {
+    auto found = there.system.middleman().remote_actor("127.0.0.1", n.port());
+    if (!found) throw std::runtime_error{there.system.render(found.error())};
+    door = std::move(*found);
+  }
+  template <class Answer, class Request>
+  Answer ask(Request what) {
+    std::optional<Answer> got;
+    self->request(door, test::longest_wait, std::move(what))
+        .receive([&](Answer& a) { got = std::move(a); }, [](const caf::error&) {});
+    REQUIRE(got);
+    return *got;
+  }
+  remote::emitted emit(remote::emit what) { return ask<remote::emitted>(std::move(what)); }
+  caf::scoped_actor self;
+  caf::actor door;
+};
+
+constexpr const char* r1 = "r1";
+remote::spawn spawn_r1() {
+  remote::spawn s;
+  s.type = "run";
+  s.id = r1;
+  return s;
+}
+remote::emit plain_emit() { return {r1, "e", "1", {}, false, 0}; }
+/// One that will not be answered: nobody acknowledges anything here.
+remote::emit hopeless_emit() { return {r1, "e", "1", {}, true, 300'000}; }
+
+/// Shows a sign of life once, then takes requests and never answers.
+caf::behavior mute(caf::event_based_actor* self) {
+  auto open = std::make_shared<std::vector<caf::response_promise>>();
+  const auto keep = [self, open] { open->push_back(self->make_response_promise()); };
+  return {[keep, open](const remote::sign_of_life& what) {
+            keep();
+            if (open->size() == 1) open->front().deliver(what);
+          },
+          [keep](const remote::emit&) { keep(); }, [](const remote::leave&) {}};
+}
+
+session_client connect(foreign& there, std::uint16_t port, session_client::options o = {}) {
+  o.port = port;
+  auto c = session_client::connect(there.system, std::move(o));
+  if (!c) throw std::runtime_error{there.system.render(c.error())};
+  return std::move(*c);
+}
+
+}  // namespace
+
+TEST_SUITE("service/gateway_bounds") {
+  TEST_CASE("an owner has no more unanswered than the bound; what is beyond is refused at once") {
+    node n{{.max_unanswered = 3}};
+    foreign there;
+    speaker s{there, n};
+    REQUIRE(s.ask<remote::spawned>(spawn_r1()).result == spawn_result::spawned);
+    for (int i = 0; i < 3; ++i) s.self->send(s.door, hopeless_emit());
+    CHECK(s.emit(hopeless_emit()).result == emit_result::overflow);
+    CHECK(s.emit(plain_emit()).result == emit_result::overflow);
+    CHECK(s.ask<remote::changed>(remote::end{"r1", "x"}).reason ==
+          "refused: too many requests wait");
+    CHECK(s.ask<remote::token>(remote::issue_token{"r1"}).text.empty());
+    // Another one of the same process has a count of its own; the session lives as long as it is not left.
+    speaker other{there, n};
+    CHECK(other.emit(plain_emit()).result == emit_result::kept);
+    auto held = n.backbone->find_session("r1");
+    held.lose_owner();  // ends it, and so answers all
+    CHECK(test::eventually([&] { return held.state() == session_state::ended; }));
+    CHECK(s.emit(plain_emit()).result == emit_result::ended);
+  }
+
+  TEST_CASE("one that leaves and comes back still has its unanswered") {
+    node n{{.max_unanswered = 2}};
+    foreign there;
+    speaker keeper{there, n};
+    REQUIRE(keeper.ask<remote::spawned>(spawn_r1()).result == spawn_result::spawned);
+    speaker s{there, n};
+    for (int i = 0; i < 2; ++i) s.self->send(s.door, hopeless_emit());
+    for (int i = 0; i < 3; ++i) s.self->send(s.door, remote::leave{});
+    CHECK(s.emit(hopeless_emit()).result == emit_result::overflow);
+  }
+
+  TEST_CASE("a session's options travel: those that cannot be are refused, not taken") {
+    node n;
+    foreign there;
+    const auto client = connect(there, n.port());
+    test::mailbox<std::pair<spawn_result, std::string>> made;
+    const auto spawn = [&](session_options o) {
+      client.spawn("run", {.id = "r1", .options = std::make_shared<session_options>(o)},
+                   [&](const caf::expected<remote::spawned>& r, const remote_session&) {
+                     made.put(r ? std::pair{r->result, r->problem}
+                                : std::pair{spawn_result::invalid, std::string{"no answer"}});
+                   });
+      return made.take();
+    };
+    session_options o;
+    o.max_messages = 7;
+    o.max_age = 77s;
+    o.on_owner_gone = owner_gone::lingers;
+    CHECK(spawn({.max_messages = 0}).first == spawn_result::invalid);
+    o.on_second_socket = static_cast<second_socket>(200);
+    CHECK(spawn(o).first == spawn_result::invalid);
+    o.on_second_socket = second_socket::takes_over;
+    CHECK(spawn(o).first == spawn_result::spawned);
+    const auto there_now = n.backbone->find_session("r1");
+    REQUIRE(there_now);
+    CHECK(there_now.core()->options->max_messages == 7);
+    CHECK(*there_now.core()->options == o);
+  }
+
+  TEST_CASE("who watches a session that has as many watchers as it may is still told of its end") {
+    node n;
+    foreign there;
+    speaker s{there, n};
+    const auto mine = n.backbone->spawn_session("run", {.id = "r1"}).session;
+    test::mailbox<int> told;
+    for (int i = 0; i < 8; ++i) mine.watch([&](session_state, const session_end&) { told.put(1); });
+    for (int i = 0; i < 8; ++i) told.take();
+    s.self->send(s.door, remote::watch{"r1"});
+    s.ask<remote::sign_of_life>(remote::sign_of_life{});  // so it has been handled
+    mine.end("over");
+    std::optional<remote::changed> last;
+    s.self->receive([&](remote::changed& c) { last = std::move(c); },
+                    caf::after(test::longest_wait) >> [] {});
+    REQUIRE(last);
+    CHECK(last->state == session_state::ended);
+    CHECK(last->reason == "over");
+  }
+
+  TEST_CASE("a peer that is silent is cut; its sessions follow their policy") {
+    node n{{.silence = 300ms}};
+    const test::raw_client mute{n.gateway->address()};  // connects and says nothing
+    CHECK(test::eventually([&] { return n.gateway->counts().peers == 1; }));
+    CHECK(test::eventually([&] { return n.gateway->counts().peers == 0; }));
+    CHECK(n.log->count("actors.cut", "why=silent") == 1);
+    CHECK(n.gateway->counts().cut == 1);
+    // One that signs its life stays.
+    foreign there;
+    const auto client = connect(there, n.port(), {.silence = 300ms});
+    CHECK(test::eventually([&] { return n.gateway->counts().requests > 6; }));
+    CHECK(n.gateway->counts().cut == 1);
+  }
+
+  TEST_CASE(
+      "a node that answers nothing is lost after its silence, and what was asked is answered") {
+    foreign silent;  // it listens, and that is all
+    const auto node = silent.system.spawn(mute);
+    const auto port = silent.system.middleman().publish(node, 0, "127.0.0.1");
+    REQUIRE(port);
+    foreign there;
+    test::mailbox<std::string> told;
+    const auto client =
+        connect(there, *port, {.silence = 150ms, .on_lost = [&] { told.put("lost"); }});
+    client.find("r1").emit("e", "1", {}, [&](const caf::expected<emit_report>& r) {
+      told.put(r ? "answered" : "no answer");
+    });
+    CHECK(told.take() == "lost");
+    CHECK(told.take() == "no answer");
+    caf::anon_send_exit(node, caf::exit_reason::kill);
+  }
+
+  TEST_CASE("a client that has lost its node connects to its successor at the same address") {
+    foreign there;
+    auto first = std::make_unique<node>();
+    const auto port = first->port();
+    test::mailbox<std::string> told;
+    const auto before = connect(there, port, {.on_lost = [&] { told.put("lost"); }});
+    first.reset();
+    CHECK(told.take() == "lost");
+    const node second{{.port = port}};
+    const auto after = connect(there, port);
+    test::mailbox<bool> made;
+    after.spawn("run", {.id = "r2"},
+                [&](const caf::expected<remote::spawned>& r, const remote_session&) {
+                  made.put(r.engaged());
+                });
+    CHECK(made.take());
+    CHECK(second.backbone->find_session("r2"));
+  }
+
+  TEST_CASE("over IPv6") {
+    std::optional<node> n;
+    try {
+      n.emplace(actors::gateway_options{.host = "::1"});
+    } catch (const std::runtime_error& e) {
+      MESSAGE("no IPv6 here: " << e.what());
+      return;
+    }
+    CHECK(n->gateway->address() == "[::1]:" + std::to_string(n->port()));
+    foreign there;
+    const auto client = connect(there, n->port(), {.host = "::1"});
+    test::mailbox<bool> made;
+    client.spawn("run", {.id = "r6"},
+                 [&](const caf::expected<remote::spawned>& r, const remote_session&) {
+                   made.put(r.engaged());
+                 });
+    CHECK(made.take());
+  }
+}
+
+}  // namespace fairlead
