@@ -59,7 +59,7 @@ void mend(session_options& o) {
 
 gateway_actor::gateway_actor(caf::actor_config& config, actors::backbone& sessions,
                              std::shared_ptr<gateway_slot> slot)
-    : event_based_actor(config), sessions_(sessions), slot_(std::move(slot)) {
+    : mailbox_actor(config), sessions_(sessions), slot_(std::move(slot)) {
   set_default_handler(caf::drop);
 }
 
@@ -73,7 +73,7 @@ void gateway_actor::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* 
   else if (!is_one_of<answer_known, state_entered, peer_gone, look_around, close_gateway, too_late>(
                what->content()))
     return;
-  event_based_actor::enqueue(std::move(what), unit);
+  mailbox_actor::enqueue(std::move(what), unit);
 }
 
 template <class Message>

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include <caf/actor.hpp>
-#include <caf/event_based_actor.hpp>
 #include <caf/message.hpp>
 #include <caf/response_promise.hpp>
 #include <caf/send.hpp>
@@ -22,6 +21,7 @@
 
 #include "actors/backbone.hpp"
 #include "actors/caf.hpp"
+#include "actors/mailbox_actor.hpp"
 #include "actors/node_door.hpp"
 
 namespace fairlead::actors {
@@ -75,7 +75,7 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::too_late)
 namespace fairlead::actors {
 
 /// The one actor that peers can reach. It blocks nobody: sessions are told by message and answer by callback.
-class gateway_actor final : public caf::event_based_actor {
+class gateway_actor final : public mailbox_actor {
  public:
   gateway_actor(caf::actor_config&, actors::backbone&, std::shared_ptr<gateway_slot>);
   const char* name() const override { return "session_gateway"; }

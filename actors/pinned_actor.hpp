@@ -8,6 +8,7 @@
 
 #include "actors/caf.hpp"
 #include "actors/loop_unit.hpp"
+#include "actors/mailbox_actor.hpp"
 
 namespace fairlead::actors {
 
@@ -16,17 +17,13 @@ namespace fairlead::actors {
 
 /// An actor that lives on one event loop: whoever sends to it and from whatever thread, it runs on that loop's thread,
 /// between two socket events. CAF's network brokers are pinned the same way.
-class pinned_actor : public caf::event_based_actor {
+class pinned_actor : public mailbox_actor {
  public:
   pinned_actor(caf::actor_config&, std::shared_ptr<loop_unit>);
 
   void enqueue(caf::mailbox_element_ptr, caf::execution_unit*) final;
   void launch(caf::execution_unit*, bool lazy, bool hide) final;
   resume_result resume(caf::execution_unit*, std::size_t max_messages) final;
-#if defined(__SANITIZE_THREAD__)
-  caf::invoke_message_result consume(caf::mailbox_element&) final;
-  bool cleanup(caf::error&&, caf::execution_unit*) final;
-#endif
   /// As CAF's brokers: not for its scheduler to run.
   [[nodiscard]] subtype_t subtype() const final { return io_actor; }
 

@@ -16,6 +16,7 @@
 #include <fairlead/caf/client.hpp>
 
 #include "actors/caf.hpp"
+#include "actors/mailbox_actor.hpp"
 
 namespace fairlead {
 namespace {
@@ -60,11 +61,11 @@ constexpr std::chrono::milliseconds one_try{1'000}, retry_after{20};
 
 using state_watcher = std::function<void(const remote::changed&)>;
 
-struct client_actor final : caf::event_based_actor {
+struct client_actor final : actors::mailbox_actor {
   using steady = std::chrono::steady_clock;
   client_actor(caf::actor_config& config, caf::actor to, std::chrono::milliseconds most_silence,
                std::function<void()> lost)
-      : event_based_actor(config),
+      : actors::mailbox_actor(config),
         node(std::move(to)),
         silence(most_silence),
         on_lost(std::move(lost)) {}
