@@ -70,15 +70,28 @@ void connection_core::over_size(std::size_t bytes) const {
     actors::tell(actor, actors::oversized{bytes});
 }
 
-void connection_core::send(protocol::chunk what) const {
+/// Counts it; or settles its receipt, and it is refused.
+bool connection_core::let_in(const protocol::chunk& what) const {
   auto refused = send_result::too_large;
   if (what.size > max_frame_)
     over_size(what.size);
   else if (try_admit(what.frames, what.size))
-    return enqueue(std::move(what));
+    return true;
   else if (refused = no_room(what); refused == send_result::written)
-    return enqueue(std::move(what));
+    return true;
   if (what.asked) what.asked->settle(refused);
+  return false;
+}
+
+void connection_core::send(protocol::chunk what) const {
+  if (let_in(what)) enqueue(std::move(what));
+}
+
+bool connection_core::send_in_run(protocol::chunk what) const {
+  if (!let_in(what)) return false;
+  if (actors::actor_of(*this).take_now(what)) return true;
+  actors::tell(actor, actors::send_frames{std::move(what)});
+  return false;
 }
 
 protocol::terms_ptr connection_core::terms_for(const send_options& how) const {

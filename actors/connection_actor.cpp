@@ -136,6 +136,10 @@ bool connection_actor::append_to_run(protocol::chunk& what) {
   return true;
 }
 
+bool connection_actor::take_now(protocol::chunk& what) {
+  return loop().inside() && begin_run([&] { apply(protocol::send{std::move(what)}); });
+}
+
 void connection_actor::after_run() {
   if (link_ && to_flush_) {
     to_flush_ = false;

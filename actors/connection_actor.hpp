@@ -34,6 +34,10 @@ class connection_actor final : public lean_actor {
   /// For a send from within a run that `pass` began, such as a reply from on_message: it goes on the end of that run,
   /// if nothing is in the mailbox before it. False, and nothing was taken, otherwise. Any thread.
   [[nodiscard]] bool append_to_run(protocol::chunk&);
+  /// For its session, within a run of its own: as `pass`, if this is the session's loop, but that nothing is written before
+  /// `finish_run`. False, and nothing was taken, otherwise. Any thread.
+  [[nodiscard]] bool take_now(protocol::chunk&);
+  using lean_actor::finish_run;
   /// Its loop's clock. Any thread.
   [[nodiscard]] protocol::time_point read_clock() const noexcept { return loop().read_clock(); }
 

@@ -32,6 +32,9 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
 
   /// Counts the chunk on the account and puts it into the actor's mailbox, or settles its receipt as refused.
   void send(protocol::chunk) const;
+  /// The same, for its session: true if it has passed the mailbox, and the actor's `finish_run` is due at the end of the
+  /// session's run, so that all that the session sends in one run is written at once.
+  [[nodiscard]] bool send_in_run(protocol::chunk) const;
   /// What these options ask of the queue, from now on; null if nothing.
   [[nodiscard]] protocol::terms_ptr terms_for(const send_options&) const;
   /// For who puts one shared message into many mailboxes: counts it, if there is room for all of it.
@@ -83,6 +86,7 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   // What the actor has been told, in `told_`.
   static constexpr std::uint8_t told_overflow = 1, told_close = 2;
 
+  [[nodiscard]] bool let_in(const protocol::chunk&) const;
   void enqueue(protocol::chunk&&) const;
   [[nodiscard]] send_result no_room(const protocol::chunk&) const;
   void overflow(std::uint32_t frames, bool close) const;

@@ -51,15 +51,24 @@ class lean_actor : public caf::local_actor, public caf::resumable {
   /// no run is under way. False, and nothing was done, otherwise. Loop's thread only.
   template <class Handler>
   [[nodiscard]] bool handle_now(Handler&& handler) {
-    if (running_ || !idle()) return false;
-    const run_scope running{*this};
-    guarded([&] {
+    return begin_run([&] {
       handler();
       if (!quitting_) after_run();
     });
+  }
+  /// The same, but that the run stays open: whoever calls this calls `finish_run` before its own run ends. What comes by the
+  /// mailbox in between finishes it as well.
+  template <class Handler>
+  [[nodiscard]] bool begin_run(Handler&& handler) {
+    if (running_ || !idle()) return false;
+    const run_scope running{*this};
+    guarded(handler);
     // Ends in a run of its own: who called may still be using what `on_exit` lets go.
     if (quitting_ && inbox_.try_unblock()) run_later();
     return true;
+  }
+  void finish_run() {
+    static_cast<void>(handle_now([] {}));
   }
 
   /// The mailbox is empty and waits for a message. Any thread.

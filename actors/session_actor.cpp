@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "actors/connection_actor.hpp"
+
 namespace fairlead::actors {
 
 namespace machine = protocol::sessions;
@@ -128,8 +130,10 @@ void session_actor::set_alarm() {
 }
 
 void session_actor::after_run() {
-  for (auto& s : sockets_)
+  for (auto& s : sockets_) {
+    if (std::exchange(s.unwritten, false)) actor_of(*s.who).finish_run();
     if (s.handled > 0) tell(s.who->actor, handled{std::exchange(s.handled, 0)});
+  }
   set_alarm();
 }
 

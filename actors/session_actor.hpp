@@ -33,6 +33,7 @@ class session_actor final : public lean_actor {
     std::uint64_t next;          // the offset that it is sent next
     std::uint32_t token;         // that it holds
     bool lagging = false;        // `send_more` comes when its queue has room
+    bool unwritten = false;      // sent to in this run, which is to be finished
     std::uint32_t handled = 0;   // messages of its to be reported as handled after this run
     std::uint32_t withheld = 0;  // in the inbox, which is full
   };

@@ -199,7 +199,7 @@ bool session_actor::send_one(socket& s, protocol::receipt asked) {
   if (!what) return false;
   // A gap must not go unnoticed: whatever the server does with slow consumers, this one is closed, and comes back.
   if (!asked && s.who->policy() != slow_policy::disconnect) asked = core_->type->silent;
-  s.who->send(protocol::as_chunk(*what, std::move(asked)));
+  s.unwritten |= s.who->send_in_run(protocol::as_chunk(*what, std::move(asked)));
   ++s.next;
   return true;
 }

@@ -1,47 +1,42 @@
 #include "protocol/rfc3339.hpp"
 
-#include <array>
-#include <charconv>
 #include <cstddef>
+#include <cstdint>
 
 namespace fairlead::protocol {
 namespace {
 
-/// `n` in at least `width` digits.
-void append_padded(std::string& out, unsigned n, std::size_t width) {
-  std::array<char, 10> digits;
-  const auto* const end = std::to_chars(digits.begin(), digits.end(), n).ptr;
-  const auto size = static_cast<std::size_t>(end - digits.data());
-  if (size < width) out.append(width - size, '0');
-  out.append(digits.data(), size);
+/// The last digits of `n`, so many of them.
+char* put(char* out, std::uint64_t n, std::size_t width) {
+  for (auto* at = out + width; at != out; n /= 10) *--at = static_cast<char>('0' + n % 10);
+  return out + width;
 }
 
 }  // namespace
 
-void append_rfc3339(std::string& out, wall_time t) {
+char* put_rfc3339(char* out, wall_time t) noexcept {
   using namespace std::chrono;
   const auto day = floor<days>(t);
   const year_month_day date{day};
-  const auto ms = floor<milliseconds>(t - day).count();
-  append_padded(out, static_cast<unsigned>(static_cast<int>(date.year())), 4);
-  out += '-';
-  append_padded(out, static_cast<unsigned>(date.month()), 2);
-  out += '-';
-  append_padded(out, static_cast<unsigned>(date.day()), 2);
-  out += 'T';
-  append_padded(out, static_cast<unsigned>(ms / 3'600'000), 2);
-  out += ':';
-  append_padded(out, static_cast<unsigned>(ms / 60'000 % 60), 2);
-  out += ':';
-  append_padded(out, static_cast<unsigned>(ms / 1000 % 60), 2);
-  out += '.';
-  append_padded(out, static_cast<unsigned>(ms % 1000), 3);
-  out += 'Z';
+  const auto ms = static_cast<std::uint64_t>(floor<milliseconds>(t - day).count());
+  auto* end = put(out, static_cast<std::uint64_t>(static_cast<int>(date.year())), 4);
+  const auto next = [&](char separator, std::uint64_t n, std::size_t width) {
+    *end++ = separator;
+    end = put(end, n, width);
+  };
+  next('-', static_cast<unsigned>(date.month()), 2);
+  next('-', static_cast<unsigned>(date.day()), 2);
+  next('T', ms / 3'600'000, 2);
+  next(':', ms / 60'000 % 60, 2);
+  next(':', ms / 1000 % 60, 2);
+  next('.', ms % 1000, 3);
+  *end++ = 'Z';
+  return end;
 }
 
 std::string rfc3339(wall_time t) {
-  std::string out;
-  append_rfc3339(out, t);
+  std::string out(rfc3339_size, '\0');
+  put_rfc3339(out.data(), t);
   return out;
 }
 

@@ -30,16 +30,26 @@ bool valid_name(std::string_view name) noexcept {
 
 message encode_event(std::string_view session, std::uint64_t offset, std::string_view type,
                      std::string_view data, wall_time at) {
-  thread_local std::string out;  // one per loop: no allocation but the message's own
-  out.clear();
-  out.append(R"({"session":")").append(session).append(R"(","offset":)");
-  append_number(out, offset);
-  out.append(R"(,"type":")").append(type).append(R"(","data":)").append(data);
-  out += R"(,"time":")";
-  append_rfc3339(out, at);
-  out += R"("})";
-  auto encoded = message::text(out);
-  if (out.capacity() > 64 * 1024) out = {};
+  // One per loop, as long as the longest: no allocation but the message's own.
+  thread_local std::string out;
+  if (const auto most = session.size() + type.size() + data.size() + event_overhead;
+      out.size() < most)
+    out.resize(most);
+  auto* end = out.data();
+  const auto put = [&](std::string_view part) { end = std::ranges::copy(part, end).out; };
+  put(R"({"session":")");
+  put(session);
+  put(R"(","offset":)");
+  end = std::to_chars(end, out.data() + out.size(), offset).ptr;
+  put(R"(,"type":")");
+  put(type);
+  put(R"(","data":)");
+  put(data);
+  put(R"(,"time":")");
+  end = put_rfc3339(end, at);
+  put(R"("})");
+  auto encoded = message::text({out.data(), end});
+  if (out.size() > 64 * 1024) out = {};
   return encoded;
 }
 
