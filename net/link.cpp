@@ -226,7 +226,7 @@ bool basic_link<Socket>::inflate(message_kind& kind, std::string_view& payload) 
   return true;
 }
 
-/// Beast has answered with a Close frame, through the wire, wherever one was due.
+/// Beast has answered with a Close frame, through the wire, wherever one was due that `take_raw` has taken.
 template <class Socket>
 void basic_link<Socket>::on_read_error(const error_code& ec) {
   if (ec == websocket::error::closed) {
@@ -235,6 +235,7 @@ void basic_link<Socket>::on_read_error(const error_code& ec) {
         said.code == websocket::close_code::none ? close_code::no_status : close_code{said.code};
     if (code != close_code::no_status && !may_be_sent(code) && !is_for_clients(code))
       return violate(close_code::protocol_error, "a close code that means nothing");
+    if (code == close_code::protocol_error) wire_.push_close(code, {});
     finishing_ = true;
     observer_->on_peer_close(code, std::string(said.reason.data(), said.reason.size()));
     return finish();
@@ -249,7 +250,7 @@ void basic_link<Socket>::on_read_error(const error_code& ec) {
                    "a message in more than " + std::to_string(group()->limits().max_fragments) +
                        " fragments");
   }
-  if (ec == websocket::error::bad_frame_payload)
+  if (ec == websocket::error::bad_frame_payload || ec == websocket::error::bad_close_payload)
     return violate(close_code::invalid_payload, ec.message());
   if (ec == websocket::condition::protocol_violation)
     return violate(close_code::protocol_error, ec.message());
@@ -437,12 +438,13 @@ void basic_link<Socket>::report(const protocol::progress& made) {
 
 template <class Socket>
 void basic_link<Socket>::take_raw(std::string_view bytes) {
-  // Beast 1.81 takes any code from 3000 up, and answers a Close with the code that it brought. A length that cannot be is
-  // nothing but a large one to it.
+  // Of these, `on_read_error` knows better: Beast 1.81 says 1002 to a reason that is no UTF-8 as well; it takes any code from
+  // 3000 up, and answers a Close with the code that it brought; a length that cannot be is nothing but a large one to it.
   if (const auto code = code_in_close(bytes); phase_ == phase::open && code) {
     const bool wrong_code = !may_be_sent(*code) && !is_for_clients(*code);
-    if (wrong_code || (*code == close_code::message_too_big && meter_.impossible_length()))
-      return wire_.push_close(close_code::protocol_error, {});
+    if (wrong_code || *code == close_code::protocol_error ||
+        (*code == close_code::message_too_big && meter_.impossible_length()))
+      return;
   }
   wire_.push_raw(bytes);
   raw_bytes_ += static_cast<std::uint32_t>(bytes.size());

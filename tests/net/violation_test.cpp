@@ -57,7 +57,7 @@ const violation violations[] = {
     {"the same, with an empty last fragment",
      test::encode_frame(1, "\xe2\x82", more) + test::encode_frame(0, ""), 1007},
     {"a Close with one byte [5.5.1]", test::encode_frame(8, "\x03"), 1002},
-    {"a Close whose reason is not UTF-8", test::close_frame(1000, "\xff"), 1002},
+    {"a Close whose reason is not UTF-8", test::close_frame(1000, "\xff"), 1007},
     {"a Close with code 0", test::close_frame(0), 1002},
     {"a Close with code 999 [7.4]", test::close_frame(999), 1002},
     {"a Close with 1004", test::close_frame(1004), 1002},
