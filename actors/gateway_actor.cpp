@@ -85,7 +85,6 @@ auto gateway_actor::request() {
 }
 
 caf::behavior gateway_actor::make_behavior() {
-  delayed_send(this, between_looks, look_around{});
   return {
       request<remote::emit>(),
       [this](answer_known& m) { on(m); },

@@ -57,7 +57,7 @@ struct state_entered {  // from a watched session
 struct peer_gone {  // from its proxy
   caf::actor_addr who;
 };
-struct look_around {};  // from itself, each second
+struct look_around {};  // once the gateway stands; then from itself, each second
 struct close_gateway {  // from who takes it down; `done` once everybody has left, or it is late
   std::function<void()> done;
 };
@@ -80,7 +80,7 @@ class gateway_actor final : public mailbox_actor {
   gateway_actor(caf::actor_config&, actors::backbone&, std::shared_ptr<gateway_slot>);
   const char* name() const override { return "session_gateway"; }
   void enqueue(caf::mailbox_element_ptr, caf::execution_unit*) override;
-  /// Before it is told anything.
+  /// Before it is told anything. Then `look_around` is due, which goes on by itself.
   void stand_at(std::shared_ptr<node_door> d) { door_ = std::move(d); }
 
  private:

@@ -52,6 +52,7 @@ class session_gateway::impl {
     system.registry().erase(caf::atom("ConfigServ"));
     const auto raw = caf::actor_cast<caf::strong_actor_ptr>(gateway);
     static_cast<gateway_actor*>(raw->get())->stand_at(door);
+    caf::anon_send(gateway, look_around{});
     slot->set(gateway);
     try {
       listen(raw);
