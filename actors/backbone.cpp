@@ -77,21 +77,25 @@ class backbone::impl {
 backbone::backbone(backbone_options o) : impl_(std::make_unique<impl>(std::move(o))) {}
 backbone::~backbone() = default;
 
-bool backbone::reserve(const std::string& user) {
+std::optional<user_seat> backbone::reserve(const std::string& user) {
   auto& env = impl_->env;
-  if (user.empty() || env.seats.take(user, env.limits().max_connections_per_user)) return true;
+  if (user.empty()) return user_seat{};
+  auto name = user;  // what may throw comes first
+  if (env.seats.take(user, env.limits().max_connections_per_user))
+    return user_seat{env.seats, std::move(name)};
   env.count(protocol::limit_hit::connections_per_user);
-  return false;
+  return std::nullopt;
 }
 
 connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> link,
                              connection_seed seed) {
   auto& env = impl_->env;
   auto& here = env.loops[loop];
-  if (!seed.reserved && !seed.user.empty()) static_cast<void>(env.seats.take(seed.user, SIZE_MAX));
-  if (here.refusing) {
-    env.seats.give_back(seed.user);
-    return {};
+  if (here.refusing) return {};
+  if (!seed.seat && !seed.user.empty()) {
+    auto name = seed.user;
+    static_cast<void>(env.seats.take(seed.user, SIZE_MAX));
+    seed.seat = user_seat{env.seats, std::move(name)};
   }
   const auto serial = impl_->system.next_actor_id();
   auto core = std::make_shared<detail::connection_core>(
@@ -99,9 +103,11 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
       std::move(seed.user), std::move(seed.target), env.limits(), env.options.hits);
   core->of_session = seed.attach != nullptr;
   core->attach = std::move(seed.attach);
+  core->ticket = std::move(seed.ticket);
   core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, core, link);
   ++here.enrolling;
   tell(here.roster, enroll{core});
+  seed.seat.keep();  // from now on it is the roster that gives it back
   link->open(std::make_unique<mailbox_observer>(*core));
   return connection{std::move(core)};
 }
@@ -170,7 +176,8 @@ void backbone::remove(connection_id id, close_code code, std::string reason, clo
 
 std::size_t backbone::connection_count() const noexcept { return impl_->env.connections; }
 
-void backbone::set_limits(const limits& bounds) { impl_->env.bounds.set(bounds); }
+void backbone::set_limits(const fairlead::limits& bounds) { impl_->env.bounds.set(bounds); }
+const fairlead::limits& backbone::limits() const noexcept { return impl_->env.limits(); }
 
 void backbone::take_tree(milliseconds timeout, std::function<void(tree_snapshot)> report) {
   collect_tree(impl_->env, timeout, std::move(report));

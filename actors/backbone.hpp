@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include <fairlead/server.hpp>
 #include <fairlead/session.hpp>
 
+#include "actors/user_seats.hpp"
+#include "protocol/admission_ticket.hpp"
 #include "protocol/limit_hit.hpp"
 #include "protocol/loop_metrics.hpp"
 #include "protocol/ports.hpp"
@@ -49,11 +52,12 @@ struct backbone_options {
 
 /// What is known of a connection before it exists.
 struct connection_seed {
-  std::string peer;       ///< `address:port`
-  std::string user;       ///< empty: anonymous
-  std::string target;     ///< path and query of the upgrade request
-  bool reserved = false;  ///< `reserve` was called for it
-  std::unique_ptr<const protocol::attach_request> attach = {};  ///< null: to no session
+  std::string peer;     ///< `address:port`
+  std::string user;     ///< empty: anonymous
+  std::string target;   ///< path and query of the upgrade request
+  user_seat seat = {};  ///< from `reserve`; none: it takes one, whatever the limit
+  std::unique_ptr<const protocol::attach_request> attach = {};    ///< null: to no session
+  std::unique_ptr<const protocol::admission_ticket> ticket = {};  ///< null: nothing to tell
 };
 
 /// One actor, for the debug tree.
@@ -92,9 +96,10 @@ class backbone {
   backbone(const backbone&) = delete;
   backbone& operator=(const backbone&) = delete;
 
-  /// Makes room for one more connection of this user; false if there are as many as may be. What was reserved is freed by
-  /// the end of the connection that `connect` makes of it. Always true for the anonymous.
-  [[nodiscard]] bool reserve(const std::string& user);
+  /// Makes room for one more connection of this user; nothing if there are as many as may be. It is freed with the seat,
+  /// or by the end of the connection that `connect` makes of it. Always granted to the anonymous. The seat must not outlive
+  /// the backbone.
+  [[nodiscard]] std::optional<user_seat> reserve(const std::string& user);
   /// Spawns the actor of a new connection on loop `loop` and opens its link. Called on that loop's thread.
   /// Null, and the link is dropped, once a shutdown has begun.
   connection connect(std::size_t loop, std::shared_ptr<protocol::link>, connection_seed);
@@ -113,7 +118,8 @@ class backbone {
 
   [[nodiscard]] std::size_t connection_count() const noexcept;
   /// In force at once; what a connection takes over when it begins (the bounds of its queue) from the next one on.
-  void set_limits(const limits&);
+  void set_limits(const fairlead::limits&);
+  [[nodiscard]] const fairlead::limits& limits() const noexcept;
 
   using milliseconds = std::chrono::milliseconds;
   /// Never block an actor, never hang: after `timeout` what has not answered is listed as such.

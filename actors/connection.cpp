@@ -129,6 +129,15 @@ connection_id connection::id() const noexcept { return core_ ? core_->id : conne
 const std::string& connection::user() const noexcept { return core_ ? core_->user : nothing; }
 const std::string& connection::peer() const noexcept { return core_ ? core_->peer : nothing; }
 
+const connection_metadata& connection::metadata() const noexcept {
+  static const connection_metadata none;
+  return core_ && core_->ticket ? core_->ticket->metadata : none;
+}
+std::optional<std::chrono::system_clock::time_point> connection::expires_at() const noexcept {
+  if (!core_ || !core_->ticket) return std::nullopt;
+  return core_->ticket->expires_at;
+}
+
 void connection::send(message what) const {
   if (core_) core_->send(protocol::as_chunk(what));
 }

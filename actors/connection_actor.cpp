@@ -24,6 +24,9 @@ connection_actor::connection_actor(caf::actor_config& config, std::shared_ptr<lo
       entered_at_(began_),
       began_wall_(env.options.wall_clock()) {
   ++here_.by_state[static_cast<std::size_t>(connection_state::connecting)];
+  if (!core_->ticket || !core_->ticket->expires_at) return;
+  close_timer_ = std::make_unique<protocol::timer>([this] { await_expiry(); });
+  await_expiry();
 }
 
 connection_actor::~connection_actor() = default;
@@ -207,6 +210,17 @@ void connection_actor::on(expiry_due) {
   const auto gone = link_->drop_expired(loop().now(), next);
   expires(next);
   took_back(gone, send_result::expired, protocol::limit_hit::expired);
+}
+
+/// Closes when the admission has expired and the grace is over. By the wall clock, which somebody may set: so an end that is
+/// far off is looked at again.
+void connection_actor::await_expiry() {
+  constexpr std::chrono::hours far{1};
+  const auto left = *core_->ticket->expires_at - env_.options.wall_clock();
+  const auto wait = left > far ? far : left + env_.limits().expiry_grace;
+  if (wait > wait.zero()) return loop().schedule(*close_timer_, loop().now() + wait);
+  env_.count(protocol::limit_hit::admission_expired);
+  tell(self(), begin_close{close_code::unauthorized, "expired", initiator::limit, {}});
 }
 
 void connection_actor::close_slow(std::string reason) {

@@ -78,6 +78,7 @@ class connection_actor final : public lean_actor {
   void expires(protocol::time_point);
   void hold(std::size_t bytes);
   void close_slow(std::string reason);
+  void await_expiry();
   [[nodiscard]] protocol::connection_snapshot snapshot();
   [[nodiscard]] protocol::traffic counts() const { return counts_with(*core_); }
 
@@ -127,6 +128,7 @@ class connection_actor final : public lean_actor {
   std::size_t held_ = 0;  // of `on_wire_`, what the loop's tally has; or that it is dropped
   protocol::time_point began_, entered_at_;
   protocol::wall_time began_wall_;
+  // Until it closes: for the end of its admission, if that has one. Then for the deadline.
   std::unique_ptr<protocol::timer> close_timer_;
   struct expiry {
     explicit expiry(std::function<void()> task) : timer(std::move(task)) {}

@@ -12,6 +12,7 @@
 #include "actors/caf.hpp"
 #include "actors/receipts.hpp"
 #include "protocol/account.hpp"
+#include "protocol/admission_ticket.hpp"
 #include "protocol/chunk.hpp"
 #include "protocol/defect.hpp"
 #include "protocol/limit_hit.hpp"
@@ -81,6 +82,8 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   /// its roster, then its session.
   bool of_session = false;
   mutable std::unique_ptr<const protocol::attach_request> attach;
+  /// Set at once, too; null: there is nothing in it.
+  std::unique_ptr<const protocol::admission_ticket> ticket;
 
  private:
   // What the actor has been told, in `told_`.

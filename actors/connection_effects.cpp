@@ -73,7 +73,9 @@ void connection_actor::count_transition(connection_state before) {
   const auto now = kind_of(state_);
   if (now == connection_state::open) {
     ++here_.tally.opened;
-    here_.tally.admission.add(since(began_));
+    const auto* const ticket = core_->ticket.get();
+    here_.tally.admission.add(since(began_) +
+                              (ticket ? ticket->waited : protocol::histogram::duration{0}));
   } else if (before == connection_state::closing) {
     here_.tally.closing.add(since(entered_at_));
   }
@@ -304,6 +306,10 @@ protocol::connection_snapshot connection_actor::snapshot() {
   s.peer = core_->peer;
   s.user = core_->user;
   s.target = core_->target;
+  if (core_->ticket) {
+    s.metadata = core_->ticket->metadata;
+    s.expires_at = core_->ticket->expires_at;
+  }
   s.tls = link_->tls();
   s.compresses = link_->compresses();
   s.mailbox = mailbox_size();

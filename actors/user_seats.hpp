@@ -4,6 +4,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 namespace fairlead::actors {
 
@@ -31,6 +32,31 @@ class user_seats {
  private:
   std::mutex mutex_;
   std::unordered_map<std::string, std::size_t> taken_;  // no zeros
+};
+
+/// A seat that was taken: given back with this, unless it is kept.
+class user_seat {
+ public:
+  user_seat() = default;  ///< none
+  user_seat(user_seats& of, std::string user) noexcept : of_(&of), user_(std::move(user)) {}
+  ~user_seat() {
+    if (of_) of_->give_back(user_);
+  }
+  user_seat(user_seat&& other) noexcept
+      : of_(std::exchange(other.of_, nullptr)), user_(std::move(other.user_)) {}
+  user_seat& operator=(user_seat&& other) noexcept {
+    std::swap(of_, other.of_);
+    std::swap(user_, other.user_);
+    return *this;
+  }
+
+  [[nodiscard]] explicit operator bool() const noexcept { return of_ != nullptr; }
+  /// Somebody else will give it back.
+  void keep() noexcept { of_ = nullptr; }
+
+ private:
+  user_seats* of_ = nullptr;
+  std::string user_;
 };
 
 }  // namespace fairlead::actors

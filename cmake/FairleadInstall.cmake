@@ -18,4 +18,5 @@ install(FILES
   "${PROJECT_BINARY_DIR}/cmake/fairleadConfig.cmake"
   "${PROJECT_BINARY_DIR}/cmake/fairleadConfigVersion.cmake"
   "${PROJECT_SOURCE_DIR}/cmake/FindCAF.cmake"
+  "${PROJECT_SOURCE_DIR}/cmake/FindLibJWT.cmake"
   DESTINATION "${package_dir}")

@@ -45,7 +45,8 @@ function(fairlead_library)
   # The same packages are looked for by fairleadConfig.cmake.
   target_link_libraries(fairlead
     PUBLIC CAF::core
-    PRIVATE CAF::io CAF::openssl fmt::fmt spdlog::spdlog prometheus-cpp::core OpenSSL::SSL ZLIB::ZLIB Threads::Threads
+    PRIVATE CAF::io CAF::openssl fmt::fmt spdlog::spdlog prometheus-cpp::core OpenSSL::SSL LibJWT::LibJWT
+            ZLIB::ZLIB Threads::Threads
             $<BUILD_INTERFACE:fairlead_warnings>)
 endfunction()
 

@@ -17,6 +17,7 @@
 #include "net/collecting_stream.hpp"
 #include "net/deflate_socket.hpp"
 #include "net/inbound_message.hpp"
+#include "net/link.hpp"
 #include "net/socket_group.hpp"
 #include "protocol/frame_meter.hpp"
 #include "protocol/peer_watch.hpp"
@@ -36,7 +37,7 @@ class basic_link final : public protocol::link,
                          private raw_sink,
                          private protocol::timer_base {
  public:
-  basic_link(Socket, const std::shared_ptr<socket_group>&, client_network, std::string_view key,
+  basic_link(Socket, const std::shared_ptr<socket_group>&, client_network, opening,
              std::string_view already_read);
   ~basic_link() override;
 
@@ -82,6 +83,7 @@ class basic_link final : public protocol::link,
   void turn(Body&& body);
 
   void on_accepted(const error_code&);
+  void complete(boost::beast::websocket::response_type&) const;
   [[nodiscard]] boost::beast::http::request<boost::beast::http::empty_body>
   handshake_request() const;
   void read();
@@ -122,7 +124,7 @@ class basic_link final : public protocol::link,
   inbound_message inbound_;
   protocol::peer_watch watch_;
   protocol::frame_meter meter_;
-  std::unique_ptr<const std::string> key_;  // until it is opened
+  std::unique_ptr<const opening> opening_;  // until it is opened
   std::uint32_t raw_bytes_ = 0;             // queued since the wire was last empty
   phase phase_ = phase::fresh;
   bool paused_ = true;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -43,16 +44,45 @@ struct http_response {
 /// Sends the response; any thread, at most once; if it is dropped uncalled the client gets a 500.
 using respond = std::function<void(http_response)>;
 
+/// Why nobody waits for the answer to an upgrade request any more.
+enum class wait_end : std::uint8_t {
+  timeout,      ///< `limits::admission_timeout` has passed
+  client_left,  ///< it has reset or finished
+  stopping,     ///< the listener accepts no one any more
+};
+
+/// What a service can do with an upgrade request beside refusing it. Valid during the call that it is given to, on that
+/// loop's thread.
+class upgrade_turn {
+ public:
+  /// The link, once: `link::open` answers the request, with this subprotocol if it is not empty (RFC 6455 4.2.2).
+  virtual std::shared_ptr<protocol::link> take(std::string_view subprotocol = {}) = 0;
+
+  /// What is done when the request is gone on with: as `http_service::upgrade`, but it cannot wait again.
+  using finish = std::function<std::optional<http_response>(upgrade_turn&)>;
+  /// Goes on, on the request's loop; any thread, at most once. Does nothing if nobody waits any more; if it is dropped
+  /// uncalled the client gets a 500.
+  using resume = std::function<void(finish)>;
+  /// What to tell the client at the end of the wait, if there is somebody to tell. Called on the loop, at most once, and let
+  /// go of when the wait is over, however it ends.
+  using give_up = std::function<http_response(wait_end)>;
+  /// Makes the request wait, at most for `limits::admission_timeout`. What the client sends meanwhile is left to the
+  /// kernel; that it leaves is noticed.
+  [[nodiscard]] virtual resume wait(give_up) = 0;
+
+ protected:
+  ~upgrade_turn() = default;
+};
+
 /// What a listener serves. Called on the loop that accepted the socket, on several loops at once.
 class http_service {
  public:
   virtual ~http_service() = default;
   virtual void handle(const http_request&, respond) = 0;
-  /// A well-formed WebSocket upgrade request. Either answers it with an HTTP response (a refusal), or calls `take` once
-  /// during this call to have the link and returns nothing. Loop `loop` is the caller's.
-  using take_link = std::function<std::shared_ptr<protocol::link>()>;
+  /// A well-formed WebSocket upgrade request, valid during the call only. Either answers it with an HTTP response (a
+  /// refusal), or takes the link, or makes it wait, and returns nothing. Loop `loop` is the caller's.
   virtual std::optional<http_response> upgrade(std::size_t loop, const upgrade_request&,
-                                               const take_link& take) = 0;
+                                               upgrade_turn&) = 0;
 };
 
 struct listener_options {

@@ -29,7 +29,9 @@ constexpr std::size_t head_read_size = 1024;
 constexpr std::size_t body_read_size = 16 * 1024;
 constexpr std::size_t least_chunks = 5;  // "0\r\n\r\n": no chunked body ends with less
 
-class http_session final : public socket_owner, public std::enable_shared_from_this<http_session> {
+class http_session final : public socket_owner,
+                           public upgrade_turn,
+                           public std::enable_shared_from_this<http_session> {
  public:
   http_session(tls_socket socket, const asio::ip::tcp::endpoint& peer,
                std::shared_ptr<http_service> service, std::size_t max_body)
@@ -45,11 +47,14 @@ class http_session final : public socket_owner, public std::enable_shared_from_t
   }
 
   void answer(http_response);
+  void go_on(const finish&);
+  std::shared_ptr<protocol::link> take(std::string_view subprotocol) override;
+  resume wait(give_up) override;
   void wind_down() noexcept override;
   void drop() noexcept override { end(); }
 
  private:
-  enum class phase { head, body, service, response, ended };
+  enum class phase { head, body, service, waiting, response, ended };
   using parser = http::request_parser<http::string_body>;
 
   void next_request();
@@ -60,6 +65,10 @@ class http_session final : public socket_owner, public std::enable_shared_from_t
   void parse();
   void on_head();
   void on_upgrade();
+  void decide(const finish&);
+  void watch();
+  void stop_waiting();
+  void end_wait(wait_end);
   void on_request();
   void refuse(http_response, std::string_view event = "http.refused");
   void refuse_handshake(const error_code&);
@@ -75,8 +84,6 @@ class http_session final : public socket_owner, public std::enable_shared_from_t
   [[nodiscard]] bool nothing_received() const {
     return buffer_.size() == 0 && !parser_->got_some();
   }
-  [[nodiscard]] std::shared_ptr<protocol::link> make_link();
-
   std::optional<tls_socket> socket_;
   const asio::ip::tcp::endpoint peer_;
   const std::shared_ptr<http_service> service_;
@@ -87,17 +94,21 @@ class http_session final : public socket_owner, public std::enable_shared_from_t
   encoding encoding_;
   std::string out_;
   std::shared_ptr<http_session> awaiting_answer_;  // itself, while nothing else holds it
+  give_up give_up_;                                // while it waits for a decision
   phase phase_ = phase::head;
 };
 
 /// The one answer to a request, from any thread. Does not keep the session.
 class responder {
  public:
-  responder(std::weak_ptr<http_session> session, std::shared_ptr<protocol::event_loop> loop)
-      : session_(std::move(session)), loop_(std::move(loop)) {}
+  using act = std::function<void(http_session&)>;
+  /// `unanswered`: what is done instead if there is none.
+  responder(std::weak_ptr<http_session> session, std::shared_ptr<protocol::event_loop> loop,
+            act unanswered)
+      : session_(std::move(session)), loop_(std::move(loop)), unanswered_(std::move(unanswered)) {}
   ~responder() {
     try {
-      answer(plain_response(500, "the request was not answered"));
+      answer(std::move(unanswered_));
     } catch (...) {
       // Out of memory, in a destructor: the session ends by itself when the listener stops.
     }
@@ -105,16 +116,17 @@ class responder {
   responder(const responder&) = delete;
   responder& operator=(const responder&) = delete;
 
-  void answer(http_response response) {
+  void answer(act how) {
     if (used_.exchange(true)) return;
-    loop_->post([session = session_, response = std::move(response)]() mutable {
-      if (const auto alive = session.lock()) alive->answer(std::move(response));
+    loop_->post([session = session_, how = std::move(how)] {
+      if (const auto alive = session.lock()) how(*alive);
     });
   }
 
  private:
   const std::weak_ptr<http_session> session_;
   const std::shared_ptr<protocol::event_loop> loop_;
+  act unanswered_;
   std::atomic<bool> used_{false};
 };
 
@@ -139,6 +151,10 @@ void http_session::on_deadline() {
   const auto self = shared_from_this();
   if (phase_ == phase::head && socket_->in_handshake())
     return refuse_handshake(asio::error::timed_out);
+  if (phase_ == phase::waiting) {
+    group()->count(protocol::limit_hit::admission_timeout);
+    return end_wait(wait_end::timeout);
+  }
   if (phase_ == phase::response || (phase_ == phase::head && nothing_received())) return end();
   refuse(plain_response(408, "the request did not arrive in time"), "http.timeout");
 }
@@ -198,7 +214,10 @@ void http_session::on_head() {
 
 void http_session::on_upgrade() {
   const auto& head = parser_->get();
-  if (auto fault = fault_of_upgrade(head)) return refuse(std::move(*fault));
+  if (auto fault = fault_of_upgrade(head)) {
+    group()->count(protocol::limit_hit::bad_upgrade);
+    return refuse(std::move(*fault));
+  }
   const auto target = parse_request_target(head.target());
   if (!target) return refuse(plain_response(400, "the request target is no path"));
   const std::string peer = to_string(peer_);
@@ -206,29 +225,100 @@ void http_session::on_upgrade() {
   upgrade_request request{head.target(), target->path, target->query, peer, certificate, {}};
   for (const auto& line : head) request.headers.emplace_back(line.name_string(), line.value());
 
+  decide([&](upgrade_turn& turn) {
+    return service_->upgrade(group()->home().index(), request, turn);
+  });
+}
+
+void http_session::decide(const finish& how) {
   const auto self = shared_from_this();
   std::optional<http_response> refusal;
+  bool threw = false;
   try {
-    refusal = service_->upgrade(group()->home().index(), request, [&] { return make_link(); });
+    refusal = how(*this);
   } catch (const std::exception& e) {
+    threw = true;
     if (group()) group()->write_log(severity::error, "http.service_failed", {{"what", e.what()}});
   }
   if (phase_ == phase::ended) return;  // the link has the socket
+  if (phase_ == phase::waiting && !refusal && !threw) return watch();
+  stop_waiting();
   refuse(refusal ? std::move(*refusal)
                  : plain_response(500, "the upgrade was neither taken nor refused"));
 }
 
-std::shared_ptr<protocol::link> http_session::make_link() {
+std::shared_ptr<protocol::link> http_session::take(std::string_view subprotocol) {
   if (phase_ == phase::ended) return nullptr;
+  stop_waiting();
   const auto key = parser_->get()[http::field::sec_websocket_key];
   const auto deflate =
       group()->compression().enabled ? accept_deflate(parser_->get()) : std::nullopt;
   const auto rest = buffer_.data();
   const auto home = group();
+  opening request{std::string(key), std::string(subprotocol)};
   tls_socket socket = std::move(*socket_);
   end();
-  return net::make_link(std::move(socket), home, from(), key,
-                        {static_cast<const char*>(rest.data()), rest.size()}, deflate);
+  return make_link(std::move(socket), home, from(), std::move(request),
+                   {static_cast<const char*>(rest.data()), rest.size()}, deflate);
+}
+
+// --- an upgrade request that waits for a decision --------------------------------------------------------------------
+
+auto http_session::wait(give_up how) -> resume {
+  if (phase_ != phase::head) return [](const finish&) {};
+  auto answerer =
+      std::make_shared<responder>(weak_from_this(), group()->loop_handle(), [](http_session& s) {
+        s.go_on([](upgrade_turn&) { return std::nullopt; });
+      });
+  phase_ = phase::waiting;
+  give_up_ = std::move(how);
+  awaiting_answer_ = shared_from_this();
+  auto& loop = group()->home();
+  loop.schedule(deadline_, loop.now() + group()->limits().admission_timeout);
+  return [answerer = std::move(answerer)](finish then) {
+    answerer->answer([then = std::move(then)](http_session& s) { s.go_on(then); });
+  };
+}
+
+/// Sees the client leave. Reads nothing: what comes before the 101 is the WebSocket's, and there is no bound on it but the
+/// kernel's.
+void http_session::watch() {
+  auto& tcp = socket_->lowest_layer();
+  if (tcp.peer_has_left()) return end_wait(wait_end::client_left);
+  tcp.wait_for_news();
+  tcp.async_wait_readable([self = shared_from_this()](const error_code& ec) {
+    if (!ec && self->phase_ == phase::waiting) self->watch();
+  });
+}
+
+void http_session::stop_waiting() {
+  if (phase_ != phase::waiting) return;
+  phase_ = phase::head;
+  deadline_.cancel();
+  give_up_ = nullptr;
+  socket_->cancel();
+  socket_->lowest_layer().look_again();
+  const auto last = std::move(awaiting_answer_);
+}
+
+void http_session::go_on(const finish& how) {
+  if (phase_ != phase::waiting) return;
+  const auto self = shared_from_this();
+  stop_waiting();
+  decide(how);
+}
+
+void http_session::end_wait(wait_end why) {
+  const auto self = shared_from_this();
+  const auto tell = std::move(give_up_);
+  stop_waiting();
+  auto answer = plain_response(503, "nobody decided on this request");
+  try {
+    answer = tell(why);
+  } catch (const std::exception& e) {
+    group()->write_log(severity::error, "http.service_failed", {{"what", e.what()}});
+  }
+  why == wait_end::client_left ? end() : refuse(std::move(answer));
 }
 
 void http_session::on_request() {
@@ -245,10 +335,14 @@ void http_session::on_request() {
   phase_ = phase::service;
   deadline_.cancel();
   awaiting_answer_ = shared_from_this();
-  const auto answerer = std::make_shared<responder>(weak_from_this(), group()->loop_handle());
+  const auto answerer =
+      std::make_shared<responder>(weak_from_this(), group()->loop_handle(), [](http_session& s) {
+        s.answer(plain_response(500, "the request was not answered"));
+      });
   try {
-    service_->handle(request,
-                     [answerer](http_response response) { answerer->answer(std::move(response)); });
+    service_->handle(request, [answerer](http_response response) {
+      answerer->answer([r = std::move(response)](http_session& s) { s.answer(r); });
+    });
   } catch (const std::exception& e) {
     group()->write_log(severity::error, "http.service_failed", {{"what", e.what()}});
   }
@@ -319,6 +413,13 @@ void http_session::end_and_linger() {
 }
 
 void http_session::wind_down() noexcept {
+  if (phase_ == phase::waiting) {
+    try {
+      return end_wait(wait_end::stopping);
+    } catch (...) {
+      return end();
+    }
+  }
   if (phase_ == phase::head && nothing_received()) end();
 }
 
@@ -326,6 +427,7 @@ void http_session::end() noexcept {
   phase_ = phase::ended;
   deadline_.cancel();
   socket_.reset();
+  give_up_ = nullptr;
   leave();
   const auto last = std::move(awaiting_answer_);
 }

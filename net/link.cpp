@@ -51,10 +51,9 @@ std::string in_words(std::chrono::milliseconds time) {
 
 template <class Socket>
 basic_link<Socket>::basic_link(Socket socket, const std::shared_ptr<socket_group>& group,
-                               client_network from, std::string_view key,
-                               std::string_view already_read)
+                               client_network from, opening request, std::string_view already_read)
     : stream_(std::in_place, std::move(socket), already_read, static_cast<raw_sink&>(*this)) {
-  key_ = std::make_unique<const std::string>(key);
+  opening_ = std::make_unique<const opening>(std::move(request));
   join(group, from);
 }
 
@@ -100,21 +99,29 @@ void basic_link<Socket>::open(std::unique_ptr<protocol::link_observer> observer)
     stream_->read_message_max(most + most / 1024 + 64);
     socket().most_inflated = most;
     stream_->set_option(websocket::stream_base::decorator(
-        [agreed = socket().agreed()](websocket::response_type& response) {
-          response.set(http::field::server, "Fairlead");
+        [this, agreed = socket().agreed()](websocket::response_type& response) {
+          complete(response);
           response.set(http::field::sec_websocket_extensions, agreed.response());
         }));
   } else {
     stream_->read_message_max(most);
     stream_->set_option(websocket::stream_base::decorator(
-        [](websocket::response_type& response) { response.set(http::field::server, "Fairlead"); }));
+        [this](websocket::response_type& response) { complete(response); }));
   }
   stream_->async_accept(handshake_request(),
                         [self = this->shared_from_this()](const error_code& ec) {
                           self->turn([&] { self->on_accepted(ec); });
                         });
   wire_.handshake_done();  // the response stands in the wire
-  key_.reset();
+  opening_.reset();
+}
+
+template <class Socket>
+void basic_link<Socket>::complete(websocket::response_type& response) const {
+  response.set(http::field::server, "Fairlead");
+  // Absent once the response stands in the wire.
+  if (opening_ && !opening_->subprotocol.empty())
+    response.set(http::field::sec_websocket_protocol, opening_->subprotocol);
 }
 
 /// What Beast looks at, and no more: the client's request was found good, and belongs to the HTTP session.
@@ -124,7 +131,7 @@ auto basic_link<Socket>::handshake_request() const -> http::request<http::empty_
   request.set(http::field::host, "-");
   request.set(http::field::connection, "upgrade");
   request.set(http::field::upgrade, "websocket");
-  request.set(http::field::sec_websocket_key, *key_);
+  request.set(http::field::sec_websocket_key, opening_->key);
   request.set(http::field::sec_websocket_version, "13");
   return request;
 }
@@ -527,20 +534,21 @@ void basic_link<Socket>::end() noexcept {
 
 std::shared_ptr<protocol::link> make_link(tls_socket socket,
                                           const std::shared_ptr<socket_group>& group,
-                                          client_network from, std::string_view key,
+                                          client_network from, opening request,
                                           std::string_view already_read,
                                           const std::optional<deflate_agreement>& deflate) {
   if (deflate) {
     deflate_socket compressing(std::move(socket), *deflate);
     std::string read(already_read);
     compressing.marks().scan(read.data(), read.size());
-    return std::make_shared<basic_link<deflate_socket>>(std::move(compressing), group, from, key,
-                                                        read);
+    return std::make_shared<basic_link<deflate_socket>>(std::move(compressing), group, from,
+                                                        std::move(request), read);
   }
   if (socket.encrypted())
-    return std::make_shared<basic_link<tls_socket>>(std::move(socket), group, from, key,
-                                                    already_read);
-  return std::make_shared<basic_link<tcp_socket>>(socket.release(), group, from, key, already_read);
+    return std::make_shared<basic_link<tls_socket>>(std::move(socket), group, from,
+                                                    std::move(request), already_read);
+  return std::make_shared<basic_link<tcp_socket>>(socket.release(), group, from, std::move(request),
+                                                  already_read);
 }
 
 }  // namespace fairlead::net

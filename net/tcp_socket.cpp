@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -57,6 +58,11 @@ std::size_t transmit(watched& to, std::span<const asio::const_buffer> from,
   } while (n < 0 && errno == EINTR);
   if (n < 0) ec = last_error();
   return n < 0 ? 0 : static_cast<std::size_t>(n);
+}
+
+bool tcp_socket::peer_has_left() const noexcept {
+  pollfd looked{watched_->descriptor(), POLLRDHUP, 0};
+  return ::poll(&looked, 1, 0) > 0;
 }
 
 void tcp_socket::shutdown_send(error_code& ec) noexcept {

@@ -64,6 +64,13 @@ class tcp_socket {
         handler);
   }
 
+  /// Whether the peer has finished or broken off, whatever of what it sent is not read yet.
+  [[nodiscard]] bool peer_has_left() const noexcept;
+  /// `async_wait_readable` waits for news: what lies there unread is none. Before what lies there is read after all, or
+  /// somebody else has the socket, say `look_again`.
+  void wait_for_news() noexcept { watched_->was_drained(true); }
+  void look_again() noexcept { watched_->expect_more(); }
+
   /// `void(error_code)`: when `write_some` is worth trying again.
   template <class Handler>
   auto async_wait_writable(Handler&& handler) {

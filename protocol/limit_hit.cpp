@@ -20,9 +20,12 @@ std::string_view to_string(limit_hit what) noexcept {
   case limit_hit::idle: return "idle";
   case limit_hit::pong_timeout: return "pong_timeout";
   case limit_hit::tls_failed: return "tls_failed";
+  case limit_hit::bad_upgrade: return "bad_upgrade";
   case limit_hit::header_limits: return "header_limits";
   case limit_hit::handshake_timeout: return "handshake_timeout";
   case limit_hit::admission_timeout: return "admission_timeout";
+  case limit_hit::pending_admissions: return "pending_admissions";
+  case limit_hit::admission_expired: return "admission_expired";
   case limit_hit::connections: return "connections";
   case limit_hit::connections_per_address: return "connections_per_address";
   case limit_hit::connections_per_user: return "connections_per_user";

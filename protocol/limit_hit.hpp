@@ -30,9 +30,12 @@ enum class limit_hit : std::uint8_t {
   pong_timeout,         ///< connections that did not answer a ping
   // who comes in
   tls_failed,               ///< TLS handshakes that failed, and TLS clients on a port without
+  bad_upgrade,              ///< upgrade requests refused because they break RFC 6455
   header_limits,            ///< requests refused for the size or number of their header fields
   handshake_timeout,        ///< requests that did not arrive in time
   admission_timeout,        ///< upgrades that nobody decided on in time
+  pending_admissions,       ///< upgrades refused because too many wait for a decision
+  admission_expired,        ///< connections closed because their admission has expired
   connections,              ///< sockets past the limit in total
   connections_per_address,  ///< past the limit of one address
   connections_per_user,     ///< past the limit of one user

@@ -19,6 +19,7 @@ std::string_view code_label(close_code code) noexcept {
   case close_code::internal_error: return "1011";
   case close_code::service_restart: return "1012";
   case close_code::try_again_later: return "1013";
+  case close_code::unauthorized: return "3000";
   case close_code::slow_consumer: return "3008";
   case close_code::session_ended: return "4500";
   case close_code::session_unknown: return "4501";

@@ -48,8 +48,9 @@ severity severity_of(const close_info& ended) noexcept {
   case initiator::peer:
   case initiator::shutdown:
   case initiator::transport: return severity::info;
-  case initiator::violation:
-  case initiator::limit: return severity::warning;
+  case initiator::limit:  // an admission that ends when it is to end is no news
+    return ended.code == close_code::unauthorized ? severity::info : severity::warning;
+  case initiator::violation: return severity::warning;
   case initiator::error: return severity_of_the_unexpected;
   }
   return severity_of_the_unexpected;

@@ -22,18 +22,6 @@ std::optional<std::uint64_t> offset_of(std::string_view text) noexcept {
                                                                    : std::nullopt;
 }
 
-/// Calls `visit(name, value, whole)` with each encoded parameter, `a=b` and `a` alike.
-template <class Visitor>
-void for_each_parameter(std::string_view query, Visitor&& visit) {
-  while (true) {
-    const auto one = query.substr(0, query.find('&'));
-    const auto name = one.substr(0, one.find('='));
-    visit(name, one.substr(std::min(name.size() + 1, one.size())), one);
-    if (one.size() == query.size()) return;
-    query.remove_prefix(one.size() + 1);
-  }
-}
-
 }  // namespace
 
 parsed<std::unique_ptr<const protocol::attach_request>> parse_attach_query(std::string_view query) {
@@ -68,22 +56,6 @@ parsed<std::unique_ptr<const protocol::attach_request>> parse_attach_query(std::
     wants->after = *offset;
   }
   return {std::move(wants)};
-}
-
-std::string without_token(std::string_view target) {
-  const auto query = target.find('?');
-  std::string out{target.substr(0, query)};
-  if (query == std::string_view::npos) return out;
-  out += '?';
-  for_each_parameter(target.substr(query + 1),
-                     [&](std::string_view name, std::string_view, std::string_view whole) {
-                       const auto decoded = net::percent_decoded(name);
-                       const bool shown = decoded && *decoded != "token";
-                       out += shown ? std::string{whole} : fmt::format("{}=***", name);
-                       out += '&';
-                     });
-  out.pop_back();
-  return out;
 }
 
 }  // namespace fairlead::service

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,7 +15,16 @@ namespace fairlead::service {
 [[nodiscard]] parsed<std::unique_ptr<const protocol::attach_request>>
 parse_attach_query(std::string_view query);
 
-/// The target with the value of each parameter `token` as `***`: as logs and the debug endpoint may have it.
-[[nodiscard]] std::string without_token(std::string_view target);
+/// Calls `visit(name, value, whole)` with each encoded parameter, `a=b` and `a` alike.
+template <class Visitor>
+void for_each_parameter(std::string_view query, Visitor&& visit) {
+  while (true) {
+    const auto one = query.substr(0, query.find('&'));
+    const auto name = one.substr(0, one.find('='));
+    visit(name, one.substr(std::min(name.size() + 1, one.size())), one);
+    if (one.size() == query.size()) return;
+    query.remove_prefix(one.size() + 1);
+  }
+}
 
 }  // namespace fairlead::service

@@ -78,6 +78,12 @@ std::vector<flag> serve_flags() {
       {"--tls-cert", "FILE", "wss:// instead of ws://: the certificate and its chain, PEM",
        &set_tls_certificate},
       {"--tls-key", "FILE", "its private key, PEM, without a passphrase", &set_tls_key},
+      {"--jwt-algorithm", "NAME",
+       "clients have to show tokens signed so: HS256, RS256, ES256, or with 384 or 512",
+       &set_jwt_algorithm},
+      {"--jwt-key", "FILE", "HS: the secret; RS, ES: the public key, PEM", &set_jwt_key_file},
+      {"--jwt-audience", "TEXT", "has to be in a token's aud", &set_jwt_audience},
+      {"--jwt-issuer", "TEXT", "has to be a token's iss", &set_jwt_issuer},
       {"--compression", "MODE", "on: permessage-deflate for clients that offer it; off [off]",
        &set_compression},
       {"--drain-timeout", "TIME",
@@ -148,6 +154,8 @@ int run_check(const std::string& file, std::ostream& out, std::ostream& err) {
 /// The option of the command line that sets the server option of this name.
 std::string flag_name(std::string_view option) {
   if (option == "internal_token") return "--internal-token";
+  if (option == "listen.user_header") return "--user-header";
+  if (option == "jwt.key_file") return "--jwt-key";
   if (option == "tls.certificate") return "--tls-cert";
   if (option == "tls.key") return "--tls-key";
   auto name = fmt::format("--{}", option);
@@ -181,7 +189,7 @@ std::variant<serve_command, finished> read_serve(const parser& p, std::ostream& 
   if (code != exit_clean) return finished{code};
   // The mode may be said anywhere, and it decides what holds where nothing is said.
   loaded = read_over(default_settings(loaded.values.plain), p, wrong_flag);
-  for (const auto& problem : check(loaded.values.server))
+  for (const auto& problem : check(loaded.values))
     wrong_flag(flag_name(problem.where), problem.what);
   if (code != exit_clean) return finished{code};
   return serve_command{std::move(loaded.values)};

@@ -8,6 +8,7 @@
 
 #include "service/options.hpp"
 #include "service/text.hpp"
+#include "service/token.hpp"
 
 namespace fairlead::service {
 namespace {
@@ -38,6 +39,13 @@ std::string read_number(Number& out, const toml::node& node, std::uint64_t least
     return fmt::format("{} is out of range; give a whole number from {} to {}", n, least, most);
   }
   out = static_cast<Number>(n);
+  return {};
+}
+
+std::string read_switch(bool& out, const toml::node& node) {
+  const auto* given = node.as_boolean();
+  if (!given) return fmt::format("{}; give true or false", type_name(node));
+  out = given->get();
   return {};
 }
 
@@ -229,6 +237,46 @@ void add_tls(std::vector<config_key>& keys) {
                [](const settings& s) { return std::string{to_string(s.server.tls.min_version)}; }));
 }
 
+void add_jwt(std::vector<config_key>& keys) {
+  const auto text = [&](std::string name, std::string about, text_setter set,
+                        std::string jwt_options::*member) {
+    keys.push_back(text_key("jwt", std::move(name), std::move(about), set,
+                            [member](const settings& s) { return s.server.jwt.*member; }));
+  };
+  keys.push_back(text_key("jwt", "algorithm",
+                          "of the tokens that are accepted: HS, RS or ES with 256, 384 or 512",
+                          &set_jwt_algorithm, [](const settings& s) {
+                            const auto& chosen = s.server.jwt.algorithm;
+                            return chosen ? std::string{to_string(*chosen)} : std::string{};
+                          }));
+  text("key_file", "HS: the secret; RS, ES: the public key, PEM; empty: no tokens are asked for",
+       &set_jwt_key_file, &jwt_options::key_file);
+  text("audience", "has to be in a token's aud; empty: tokens without aud", &set_jwt_audience,
+       &jwt_options::audience);
+  text("issuer", "has to be a token's iss; empty: any", &set_jwt_issuer, &jwt_options::issuer);
+  text("user_claim", "the claim that is the user", &set_jwt_user_claim, &jwt_options::user_claim);
+  keys.push_back(
+      {"jwt", "metadata", "claims that become a connection's metadata",
+       [](settings& s, const toml::node& n) { return read_list(s, n, "role", &set_jwt_metadata); },
+       [](const settings& s) {
+         return fmt::format("[{}]", fmt::join(quoted(s.server.jwt.metadata_claims), ", "));
+       }});
+  keys.push_back({"jwt", "leeway", "by how much clocks may differ",
+                  [](settings& s, const toml::node& n) {
+                    return read_duration(s.server.jwt.leeway, n, milliseconds{0},
+                                         std::chrono::minutes{10});
+                  },
+                  [](const settings& s) { return show_duration(s.server.jwt.leeway); }});
+  keys.push_back(
+      {"jwt", "require_expiry", "refuse tokens without exp",
+       [](settings& s, const toml::node& n) { return read_switch(s.server.jwt.require_expiry, n); },
+       [](const settings& s) {
+         return std::string{s.server.jwt.require_expiry ? "true" : "false"};
+       }});
+  text("query_parameter", "where in the query a token may be; empty: nowhere",
+       &set_jwt_query_parameter, &jwt_options::query_parameter);
+}
+
 void add_log_and_drain(std::vector<config_key>& keys) {
   keys.push_back(text_key("log", "level", "debug, info, warning or error", &set_log_level,
                           [](const settings& s) { return std::string{to_string(s.log_level)}; }));
@@ -261,6 +309,7 @@ std::vector<config_key> all_keys() {
   add_sessions(keys);
   add_actors(keys);
   add_tls(keys);
+  add_jwt(keys);
   add_compression(keys);
   limits defaults;
   for_each_limit(defaults, [&](std::string_view name, auto&, auto, auto, std::string_view about) {

@@ -82,6 +82,7 @@ std::string_view meaning(close_code code) noexcept {
   case 1013: return "try again later";
   case 1014: return "bad gateway";
   case 1015: return "TLS handshake failed";
+  case 3000: return "unauthorized";
   case 3008: return "slow consumer";
   default: break;
   }

@@ -152,7 +152,7 @@ void internal_api::handle(const net::http_request& request, net::respond respond
 }
 
 std::optional<net::http_response> internal_api::upgrade(std::size_t, const upgrade_request&,
-                                                        const take_link&) {
+                                                        net::upgrade_turn&) {
   return error_answer(
       404, "the internal listener takes no WebSocket connections; connect to the public listener");
 }
@@ -177,14 +177,15 @@ void internal_api::ready(const net::http_request&, net::respond respond) {
 void internal_api::metrics(const net::http_request&, net::respond respond) {
   options_.backbone->take_metrics(
       options_.snapshot_timeout,
-      [respond, page = metrics_, hits = options_.hits, status = options_.status(),
+      [respond, page = metrics_, hits = options_.hits, refusals = options_.refusals,
+       status = options_.status(),
        kinds = options_.backbone->session_types()](const actors::metrics_snapshot& now) {
         auto process = read_process_figures();
         process.started_at =
             std::chrono::duration<double>(status.started.time_since_epoch()).count();
         respond({.status = 200,
                  .content_type = metrics_page::content_type,
-                 .body = page->render(now, status, *hits, process, kinds),
+                 .body = page->render(now, status, *hits, *refusals, process, kinds),
                  .headers = {{"Cache-Control", "no-store"}}});
       });
 }

@@ -24,6 +24,7 @@ struct internal_api_options {
   std::shared_ptr<log> logger;                 ///< null: silent
   std::function<server_status()> status;
   std::shared_ptr<const protocol::limit_hits> hits = {};
+  std::shared_ptr<const upgrade_refusals> refusals = std::make_shared<const upgrade_refusals>();
   std::function<drain_options()> drain_defaults = {};  ///< what a request to drain does not say
   std::function<void(drain_options)> drain = {};
   std::function<drain_progress()> drain_state = {};
@@ -42,7 +43,7 @@ class internal_api final : public net::http_service {
 
   void handle(const net::http_request&, net::respond) override;
   std::optional<net::http_response> upgrade(std::size_t loop, const upgrade_request&,
-                                            const take_link&) override;
+                                            net::upgrade_turn&) override;
 
  private:
   struct route {

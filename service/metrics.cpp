@@ -207,11 +207,18 @@ void add_gateway(page& out, const actors::gateway_counts& n) {
       .value(n.swallowed);
 }
 
-void add_server(page& out, const server_status& server, const protocol::limit_hits& hits) {
+void add_server(page& out, const server_status& server, const protocol::limit_hits& hits,
+                const upgrade_refusals& refusals) {
   out.counter("fairlead_limit_hits_total", "How often each limit, policy or refusal has acted.");
   for (std::size_t i = 0; i < protocol::limit_hit_count; ++i) {
     const auto limit = static_cast<protocol::limit_hit>(i);
     out.value(hits.count(limit), {{"limit", to_string(limit)}});
+  }
+  out.counter("fairlead_upgrades_refused_total",
+              "Upgrade requests that were well-formed and did not become a connection, by why.");
+  for (std::size_t i = 0; i < upgrade_refusal_count; ++i) {
+    const auto reason = static_cast<upgrade_refusal>(i);
+    out.value(refusals.count(reason), {{"reason", to_string(reason)}});
   }
   out.gauge("fairlead_sockets", "Open sockets of the public listener, HTTP and lingering included.")
       .value(std::uint64_t{server.sockets});
@@ -255,8 +262,8 @@ process_figures read_process_figures() {
 }
 
 std::string metrics_page::render(const actors::metrics_snapshot& now, const server_status& server,
-                                 const protocol::limit_hits& hits, const process_figures& process,
-                                 const session_kinds& kinds) {
+                                 const protocol::limit_hits& hits, const upgrade_refusals& refusals,
+                                 const process_figures& process, const session_kinds& kinds) {
   last_.resize(now.loops.size());
   for (std::size_t i = 0; i < now.loops.size(); ++i)
     if (now.loops[i].node.answered) last_[i] = now.loops[i];
@@ -267,7 +274,7 @@ std::string metrics_page::render(const actors::metrics_snapshot& now, const serv
   add_actors(out, now, all);
   add_sessions(out, kinds);
   if (server.gateway) add_gateway(out, *server.gateway);
-  add_server(out, server, hits);
+  add_server(out, server, hits, refusals);
   add_process(out, process);
   return out.text();
 }

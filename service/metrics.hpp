@@ -8,6 +8,7 @@
 #include "protocol/limit_hit.hpp"
 #include "service/server_status.hpp"
 #include "service/session_json.hpp"
+#include "service/upgrade_refusals.hpp"
 
 namespace fairlead::service {
 
@@ -23,8 +24,8 @@ class metrics_page {
  public:
   /// A loop that did not answer is told with the figures of the last time that it did: counters never go back.
   [[nodiscard]] std::string render(const actors::metrics_snapshot&, const server_status&,
-                                   const protocol::limit_hits&, const process_figures&,
-                                   const session_kinds&);
+                                   const protocol::limit_hits&, const upgrade_refusals&,
+                                   const process_figures&, const session_kinds&);
   static constexpr const char* content_type = "text/plain; version=0.0.4; charset=utf-8";
 
  private:

@@ -1,6 +1,7 @@
 #include "service/options.hpp"
 
 #include <algorithm>
+#include <cctype>
 
 #include <fmt/format.h>
 
@@ -41,6 +42,32 @@ void check_tls(const tls_options& tls, problems& found) {
     found.push_back({"tls.client_ca",
                      "asks clients for certificates, which takes TLS; give tls.certificate and "
                      "tls.key as well"});
+}
+
+void check_jwt(const jwt_options& jwt, problems& found) {
+  using std::chrono::milliseconds;
+  if (!jwt.enabled()) {
+    // Somebody meant to ask for tokens; without a key nobody would be asked for one.
+    if (jwt.algorithm || !jwt.audience.empty() || !jwt.issuer.empty())
+      found.push_back({"jwt.key_file", "tokens are checked by a key; give its file, or no other of "
+                                       "the jwt options"});
+    return;
+  }
+  if (!jwt.key_file.empty() && !jwt.key.empty())
+    found.push_back({"jwt.key", "there is a key_file as well; give one of them"});
+  if (!jwt.algorithm)
+    found.push_back({"jwt.algorithm",
+                     "tokens are accepted by one algorithm alone; give HS256, HS384, HS512, RS256, "
+                     "RS384, RS512, ES256, ES384 or ES512"});
+  if (jwt.user_claim.empty())
+    found.push_back({"jwt.user_claim", "without it nobody has a name; give one such as \"sub\""});
+  constexpr milliseconds most_leeway = std::chrono::minutes{10};
+  if (jwt.leeway < milliseconds{0} || jwt.leeway > most_leeway)
+    found.push_back({"jwt.leeway", fmt::format("{} ms is out of range; give 0 to {} ms",
+                                               jwt.leeway.count(), most_leeway.count())});
+  if (const auto what = query_parameter_problem(jwt.query_parameter); !what.empty())
+    found.push_back(
+        {"jwt.query_parameter", fmt::format("{}: {}", in_quotes(jwt.query_parameter), what)});
 }
 
 void check_actors(const server_options& o, problems& found) {
@@ -107,6 +134,16 @@ std::string_view token_problem(std::string_view token) noexcept {
   return "a token has printable ASCII characters without spaces";
 }
 
+std::string_view query_parameter_problem(std::string_view name) noexcept {
+  for (const auto* const taken : {"session", "token", "after", "epoch"})
+    if (name == taken)
+      return "sessions have a parameter of that name; give another one, such as "
+             "\"access_token\", or none";
+  const auto plain = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; };
+  if (std::all_of(name.begin(), name.end(), plain)) return {};
+  return "a parameter's name has letters, digits, \"_\" and \"-\"";
+}
+
 problems check(const drain_options& o) {
   using std::chrono::milliseconds;
   problems found;
@@ -163,6 +200,9 @@ problems check(const server_options& o) {
   }
   check_limits(o.limits, found);
   check_tls(o.tls, found);
+  check_jwt(o.jwt, found);
+  if (o.on_upgrade && o.on_upgrade_async)
+    found.push_back({"on_upgrade_async", "there is an on_upgrade as well; give one of them"});
   check_actors(o, found);
   check_compression(o.compression, found);
   for (const auto& [name, type] : o.session_types) {

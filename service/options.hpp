@@ -67,6 +67,12 @@ void for_each_limit(Limits& l, Visitor&& visit) {
         "a client that sends more than it may for so long is closed with 1008");
   visit("handshake_timeout", l.handshake_timeout, milliseconds{1}, milliseconds{hours{24}},
         "from accept to a complete upgrade request; past it 408");
+  visit("admission_timeout", l.admission_timeout, milliseconds{1}, milliseconds{hours{24}},
+        "from a complete upgrade request to the decision on it; past it 503");
+  visit("max_pending_admissions", l.max_pending_admissions, uint64_t{1}, uint64_t{1} << 24,
+        "upgrade requests that wait for a decision; past it 503");
+  visit("expiry_grace", l.expiry_grace, milliseconds{0}, milliseconds{hours{24}},
+        "how long a connection goes on when its token has expired; then closed with 3000");
   visit("close_timeout", l.close_timeout, milliseconds{1}, milliseconds{hours{24}},
         "from our Close frame to the end of the closing handshake; past it the socket is aborted");
   visit("ping_interval", l.ping_interval, milliseconds{20}, milliseconds{hours{24}},
@@ -87,6 +93,7 @@ inline constexpr int most_compression = 9;
 
 /// What of one option cannot be used; empty if nothing.
 [[nodiscard]] std::string_view path_problem(std::string_view path) noexcept;
+[[nodiscard]] std::string_view query_parameter_problem(std::string_view name) noexcept;
 [[nodiscard]] std::string_view token_problem(std::string_view token) noexcept;
 
 /// Everything that is wrong with these options, by option (`drain.grace`).

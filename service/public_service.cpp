@@ -18,11 +18,6 @@ net::http_response upgrade_required(std::string_view path) {
   return answer;
 }
 
-net::http_response refusal(const refuse& no) {
-  const bool sane = no.status >= 400 && no.status <= 599;
-  return error_answer(sane ? no.status : 500, no.reason);
-}
-
 }  // namespace
 
 void public_service::handle(const net::http_request& request, net::respond respond) {
@@ -51,80 +46,33 @@ public_service::origin_list public_service::origins() const {
   return origins_;
 }
 
-admission public_service::admit_or_refuse(const upgrade_request& request) const {
-  if (!options_.on_upgrade) return admit{};
-  std::string what = "not a std::exception";
-  try {
-    return options_.on_upgrade(request);
-  } catch (const std::exception& error) {
-    what = error.what();
-  } catch (...) {
-  }
-  if (options_.logger) {
-    const auto target = without_token(request.target);
-    (*options_.logger)(
-        severity::error, "upgrade.hook_threw",
-        {{"peer", request.peer}, {"target", target}, {"what", std::string_view{what}}});
-  }
-  return refuse{.status = 500, .reason = "the server could not decide on this request"};
-}
-
-net::http_response public_service::turn_away(const upgrade_request& request,
-                                             const refuse& no) const {
-  if (options_.logger) {
-    const auto target = without_token(request.target);
-    (*options_.logger)(severity::info, "upgrade.refused",
-                       {{"peer", request.peer},
-                        {"target", target},
-                        {"status", std::uint64_t{no.status}},
-                        {"reason", std::string_view{no.reason}}});
-  }
-  return refusal(no);
-}
-
 std::optional<net::http_response>
-public_service::upgrade(std::size_t loop, const upgrade_request& request, const take_link& take) {
+public_service::upgrade(std::size_t loop, const upgrade_request& request, net::upgrade_turn& turn) {
   if (request.path != options_.path) {
+    options_.admission.refusals->add(upgrade_refusal::path);
     return error_answer(404, fmt::format("there is no WebSocket at {}; connect to {}",
                                          in_quotes(request.path), options_.path));
   }
-  if (options_.refusing()) {
-    auto answer = error_answer(503, "the server is shutting down; connect again in a moment");
-    answer.headers.emplace_back("Retry-After", "1");
-    return answer;
-  }
+  if (options_.admission.refusing()) return desk_.stopping();
   if (const auto origin = forbidden_origin(request, *origins()); !origin.empty()) {
-    options_.hits->add(protocol::limit_hit::origin);
-    return turn_away(
+    options_.admission.hits->add(protocol::limit_hit::origin);
+    return desk_.turn_away(
         request,
         {403,
          fmt::format("pages of {} may not connect: they are not in this server's list of origins",
-                     in_quotes(origin))});
+                     in_quotes(origin))},
+        upgrade_refusal::origin);
   }
   std::unique_ptr<const protocol::attach_request> attach;
   if (options_.has_sessions) {
     auto wanted = parse_attach_query(request.query);
     if (!wanted)
-      return turn_away(request,
-                       {400, fmt::format("{}: {}", wanted.error().where, wanted.error().what)});
+      return desk_.turn_away(
+          request, {400, fmt::format("{}: {}", wanted.error().where, wanted.error().what)},
+          upgrade_refusal::session);
     attach = std::move(*wanted);
   }
-  auto decision = admit_or_refuse(request);
-  if (const auto* no = std::get_if<refuse>(&decision)) return turn_away(request, *no);
-  auto& user = std::get<admit>(decision).user;
-  if (!options_.backbone->reserve(user)) {
-    auto answer = turn_away(request, {503, "this user has too many connections"});
-    answer.headers.emplace_back("Retry-After", "5");
-    return answer;
-  }
-  // Once the link is taken there is no way back to HTTP. A shutdown that begins here drops it.
-  static_cast<void>(options_.backbone->connect(loop, take(),
-                                               {.peer = std::string{request.peer},
-                                                .user = std::move(user),
-                                                .target = without_token(request.target),
-                                                .reserved = true,
-                                                .attach = std::move(attach)}));
-  return {};
+  return desk_.decide(loop, request, std::move(attach), turn);
 }
 
 }  // namespace fairlead::service

@@ -6,24 +6,19 @@
 #include <optional>
 #include <string>
 
-#include <fairlead/log.hpp>
 #include <fairlead/server.hpp>
 
-#include "actors/backbone.hpp"
 #include "net/http.hpp"
+#include "service/admission_desk.hpp"
 
 namespace fairlead::service {
 
 struct public_service_options {
-  actors::backbone* backbone = nullptr;  ///< outlives the listener that serves this
-  std::string path;                      ///< where WebSocket upgrades are accepted
+  std::string path;                  ///< where WebSocket upgrades are accepted
   std::vector<std::string> origins;  ///< the web pages that may connect; `*`: all. To begin with
-  std::function<admission(const upgrade_request&)> on_upgrade;  ///< may be empty
-  std::shared_ptr<log> logger;                                  ///< null: silent
-  std::shared_ptr<protocol::limit_hits> hits;
-  bool has_sessions = false;       ///< clients may attach to sessions
-  std::function<bool()> ready;     ///< no drain or shutdown has begun
-  std::function<bool()> refusing;  ///< nobody is accepted any more
+  admission_options admission;
+  bool has_sessions = false;    ///< clients may attach to sessions
+  std::function<bool()> ready;  ///< no drain or shutdown has begun
 };
 
 /// The public listener: the WebSocket path, /health and /ready, nothing else.
@@ -31,6 +26,7 @@ class public_service final : public net::http_service {
  public:
   explicit public_service(public_service_options o)
       : options_(std::move(o)),
+        desk_(options_.admission),
         origins_(std::make_shared<const std::vector<std::string>>(options_.origins)) {}
 
   /// For upgrades from now on; any thread.
@@ -38,18 +34,14 @@ class public_service final : public net::http_service {
 
   void handle(const net::http_request&, net::respond) override;
   std::optional<net::http_response> upgrade(std::size_t loop, const upgrade_request&,
-                                            const take_link&) override;
+                                            net::upgrade_turn&) override;
 
  private:
-  /// The hook's answer; one that throws is a refusal with 500, and logged.
-  [[nodiscard]] admission admit_or_refuse(const upgrade_request&) const;
-
-  [[nodiscard]] net::http_response turn_away(const upgrade_request&, const refuse&) const;
-
   using origin_list = std::shared_ptr<const std::vector<std::string>>;
   [[nodiscard]] origin_list origins() const;
 
-  public_service_options options_;
+  const public_service_options options_;
+  admission_desk desk_;
   mutable std::mutex mutex_;  // once per upgrade
   origin_list origins_;
 };

@@ -11,6 +11,7 @@
 #include <fairlead/logging.hpp>
 
 #include "service/config_keys.hpp"
+#include "service/token_key.hpp"
 
 namespace fairlead::service {
 namespace {
@@ -46,7 +47,11 @@ void reload(server& s, settings& in_force, const read_again& read, log& out) {
   const auto& wanted = std::get<settings>(again);
   const auto found = between(in_force, wanted);
   try {
-    if (!in_force.server.tls.certificate.empty()) s.reload_tls();  // the files it began with
+    // The files it began with. One that is bad leaves both as they were.
+    const auto& jwt = in_force.server.jwt;
+    if (jwt.enabled()) static_cast<void>(load_token_key(jwt));
+    if (!in_force.server.tls.certificate.empty()) s.reload_tls();
+    if (jwt.enabled()) s.reload_jwt();
     s.reload(wanted.server);
   } catch (const std::exception& e) {
     return refuse(out, e.what());

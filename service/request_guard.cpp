@@ -1,26 +1,10 @@
 #include "service/request_guard.hpp"
 
-#include <cctype>
-
 #include "service/address.hpp"
+#include "service/bearer.hpp"
 #include "service/http_answer.hpp"
 
 namespace fairlead::service {
-namespace {
-
-/// What follows `Bearer ` (RFC 6750 2.1; the scheme's case does not matter, RFC 9110 11.1).
-std::string_view bearer(std::string_view field) noexcept {
-  constexpr std::string_view scheme = "bearer ";
-  if (field.size() < scheme.size()) return {};
-  for (std::size_t i = 0; i < scheme.size(); ++i) {
-    if (std::tolower(static_cast<unsigned char>(field[i])) != scheme[i]) return {};
-  }
-  field.remove_prefix(scheme.size());
-  field.remove_prefix(std::min(field.find_first_not_of(' '), field.size()));
-  return field;
-}
-
-}  // namespace
 
 bool same_secret(std::string_view given, std::string_view secret) noexcept {
   unsigned difference = given.size() == secret.size() ? 0 : 1;
@@ -43,7 +27,7 @@ std::optional<net::http_response> refuse_request(const net::http_request& reques
     return error_answer(
         403, "the Host field is a name; use an IP address or localhost, or configure a token");
   }
-  if (same_secret(bearer(request.header("Authorization")), token)) return {};
+  if (same_secret(bearer_credentials(request.header("Authorization")), token)) return {};
   auto answer =
       error_answer(401, "send the internal listener's token as \"Authorization: Bearer <token>\"");
   answer.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"fairlead\"");

@@ -55,6 +55,11 @@ void server::reload_tls() {
   impl_->reload_tls();
 }
 
+void server::reload_jwt() {
+  if (!impl_) throw std::logic_error{"fairlead::server::reload_jwt: the server does not serve"};
+  impl_->reload_jwt();
+}
+
 std::string server::address() const { return impl_ ? impl_->address() : std::string{}; }
 std::string server::actors_address() const {
   return impl_ ? impl_->actors_address() : std::string{};

@@ -36,6 +36,7 @@ void server::impl::serve() {
   try {
     if (!options_.tls.certificate.empty())
       tls_ = std::make_shared<net::tls_context>(options_.tls, options_.logger);
+    if (options_.jwt.enabled()) tokens_ = std::make_shared<service::token_verifier>(options_.jwt);
     start_loops();
     start_backbone();
     start_listeners();
@@ -88,16 +89,19 @@ void server::impl::start_backbone() {
 }
 
 void server::impl::start_listeners() {
-  const auto clients = std::make_shared<service::public_service>(
-      service::public_service_options{.backbone = backbone_.get(),
-                                      .path = options_.path,
-                                      .origins = options_.origins,
-                                      .on_upgrade = std::move(options_.on_upgrade),
-                                      .logger = options_.logger,
-                                      .hits = hits_,
-                                      .has_sessions = !options_.session_types.empty(),
-                                      .ready = [this] { return !unready_; },
-                                      .refusing = [this] { return refusing_.load(); }});
+  const auto clients = std::make_shared<service::public_service>(service::public_service_options{
+      .path = options_.path,
+      .origins = options_.origins,
+      .admission = {.backbone = backbone_.get(),
+                    .tokens = tokens_,
+                    .on_upgrade = std::move(options_.on_upgrade),
+                    .on_upgrade_async = std::move(options_.on_upgrade_async),
+                    .logger = options_.logger,
+                    .hits = hits_,
+                    .refusals = refusals_,
+                    .refusing = [this] { return refusing_.load(); }},
+      .has_sessions = !options_.session_types.empty(),
+      .ready = [this] { return !unready_; }});
   public_service_ = clients;
   public_listener_ = net::listener::start({.address = options_.listen,
                                            .limits = options_.limits,
@@ -119,6 +123,7 @@ void server::impl::start_listeners() {
                                     .logger = options_.logger,
                                     .status = [this] { return status(); },
                                     .hits = hits_,
+                                    .refusals = refusals_,
                                     .drain_defaults = [this] { return drain_defaults(); },
                                     .drain = [this](drain_options how) { drain(std::move(how)); },
                                     .drain_state = [this] { return drain_state(); }});
@@ -156,6 +161,11 @@ std::string server::impl::actors_address() const {
 void server::impl::reload_tls() {
   if (!tls_) throw std::logic_error{"fairlead::server::reload_tls: the server has no TLS"};
   tls_->reload();
+}
+
+void server::impl::reload_jwt() {
+  if (!tokens_) throw std::logic_error{"fairlead::server::reload_jwt: the server has no tokens"};
+  tokens_->reload();
 }
 
 std::string server::impl::address() const {

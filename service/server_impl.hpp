@@ -41,6 +41,7 @@ class server::impl {
   [[nodiscard]] drain_progress drain_state() const;
   void reload(const server_options&);
   void reload_tls();
+  void reload_jwt();
   shutdown_summary shutdown(std::chrono::milliseconds deadline, close_code, std::string reason);
 
  private:
@@ -59,12 +60,15 @@ class server::impl {
   const protocol::wall_time started_ = std::chrono::system_clock::now();
 
   const std::shared_ptr<protocol::limit_hits> hits_ = std::make_shared<protocol::limit_hits>();
+  const std::shared_ptr<service::upgrade_refusals> refusals_ =
+      std::make_shared<service::upgrade_refusals>();
   std::vector<std::shared_ptr<net::loop>> loops_;  // connections live here
   std::shared_ptr<net::loop>
       side_;  // the internal listener and collectors: answers when a loop is stuck
   std::unique_ptr<actors::backbone> backbone_;
   std::unique_ptr<actors::session_gateway> gateway_;  // null: none
   std::shared_ptr<net::tls_context> tls_;             // null: none
+  std::shared_ptr<service::token_verifier> tokens_;   // null: none
   std::unique_ptr<net::listener> public_listener_, internal_listener_;
   std::weak_ptr<service::public_service> public_service_;  // the listener's
   std::weak_ptr<service::internal_api> internal_api_;      // the listener's

@@ -13,6 +13,7 @@
 #include "service/options.hpp"
 #include "service/origins.hpp"
 #include "service/text.hpp"
+#include "service/token.hpp"
 
 namespace fairlead::service {
 namespace {
@@ -24,6 +25,12 @@ const std::array<std::string_view, 4> slow_policy_names{
     to_string(slow_policy::drop_oldest), to_string(slow_policy::keep_latest)};
 constexpr std::array<std::string_view, 2> switch_names{"off", "on"};
 constexpr std::array<std::string_view, 2> tls_names{"1.2", "1.3"};
+const std::array<std::string_view, 9> algorithm_names{
+    to_string(jwt_algorithm::hs256), to_string(jwt_algorithm::hs384),
+    to_string(jwt_algorithm::hs512), to_string(jwt_algorithm::rs256),
+    to_string(jwt_algorithm::rs384), to_string(jwt_algorithm::rs512),
+    to_string(jwt_algorithm::es256), to_string(jwt_algorithm::es384),
+    to_string(jwt_algorithm::es512)};
 constexpr std::array<std::string_view, 4> level_names{"debug", "info", "warning", "error"};
 
 /// Sets `out` to the enumerator that is named, by its place in `names`.
@@ -80,6 +87,15 @@ settings default_settings(plain_mode mode) {
   l.max_inbound_messages_per_second = 1'000'000;
   l.max_inbound_bytes_per_second = 1024 * 1024 * 1024;
   return s;
+}
+
+problems check(const settings& s) {
+  auto found = check(s.server);
+  if (!s.user_header.empty() && s.server.jwt.enabled())
+    found.push_back({"listen.user_header",
+                     "users are named by their tokens, and a header field would overrule these; "
+                     "give one of user_header and jwt.key_file"});
+  return found;
 }
 
 std::string_view to_string(plain_mode mode) noexcept {
@@ -198,6 +214,44 @@ std::string set_tls_client_ca(settings& s, std::string_view file) {
 }
 std::string set_tls_min_version(settings& s, std::string_view text) {
   return choose_one(s.server.tls.min_version, text, tls_names);
+}
+
+std::string set_jwt_algorithm(settings& s, std::string_view text) {
+  if (text.empty()) {
+    s.server.jwt.algorithm.reset();
+    return {};
+  }
+  jwt_algorithm chosen{};
+  if (auto wrong = choose_one(chosen, text, algorithm_names); !wrong.empty()) return wrong;
+  s.server.jwt.algorithm = chosen;
+  return {};
+}
+std::string set_jwt_key_file(settings& s, std::string_view file) {
+  s.server.jwt.key_file = file;
+  return {};
+}
+std::string set_jwt_audience(settings& s, std::string_view text) {
+  s.server.jwt.audience = text;
+  return {};
+}
+std::string set_jwt_issuer(settings& s, std::string_view text) {
+  s.server.jwt.issuer = text;
+  return {};
+}
+std::string set_jwt_user_claim(settings& s, std::string_view text) {
+  if (text.empty()) return "without it nobody has a name; give one such as \"sub\"";
+  s.server.jwt.user_claim = text;
+  return {};
+}
+std::string set_jwt_metadata(settings& s, std::vector<std::string> claims) {
+  s.server.jwt.metadata_claims = std::move(claims);
+  return {};
+}
+std::string set_jwt_query_parameter(settings& s, std::string_view text) {
+  if (const auto what = query_parameter_problem(text); !what.empty())
+    return fmt::format("{}: {}", in_quotes(text), what);
+  s.server.jwt.query_parameter = text;
+  return {};
 }
 
 std::string set_compression(settings& s, std::string_view text) {

@@ -10,6 +10,8 @@
 #include <fairlead/logging.hpp>
 #include <fairlead/server.hpp>
 
+#include "service/problem.hpp"
+
 /// What the program can be told, by file or command line.
 namespace fairlead::service {
 
@@ -29,6 +31,9 @@ struct settings {
 /// What holds where nothing is said. Echo is for trying clients and conformance suites against, which send large messages,
 /// in many small pieces, and much before they read: its limits are wider.
 [[nodiscard]] settings default_settings(plain_mode);
+
+/// What only the settings together can tell to be wrong, the server's options among them.
+[[nodiscard]] problems check(const settings&);
 
 [[nodiscard]] std::string_view to_string(plain_mode) noexcept;
 [[nodiscard]] std::string_view to_string(log_format) noexcept;
@@ -56,6 +61,13 @@ set_token_file(settings&, const std::string& path);  ///< the file's first line;
 [[nodiscard]] std::string set_tls_key(settings&, std::string_view file);
 [[nodiscard]] std::string set_tls_client_ca(settings&, std::string_view file);
 [[nodiscard]] std::string set_tls_min_version(settings&, std::string_view);
+[[nodiscard]] std::string set_jwt_algorithm(settings&, std::string_view);  ///< empty: none
+[[nodiscard]] std::string set_jwt_key_file(settings&, std::string_view file);
+[[nodiscard]] std::string set_jwt_audience(settings&, std::string_view);
+[[nodiscard]] std::string set_jwt_issuer(settings&, std::string_view);
+[[nodiscard]] std::string set_jwt_user_claim(settings&, std::string_view);
+[[nodiscard]] std::string set_jwt_metadata(settings&, std::vector<std::string> claims);
+[[nodiscard]] std::string set_jwt_query_parameter(settings&, std::string_view);
 [[nodiscard]] std::string set_compression(settings&, std::string_view);  ///< `on` or `off`
 [[nodiscard]] std::string set_log_level(settings&, std::string_view);
 [[nodiscard]] std::string set_log_format(settings&, std::string_view);

@@ -78,6 +78,12 @@ json::array events_json(const connection_snapshot& c) {
   return out;
 }
 
+json::object metadata_json(const connection_metadata& metadata) {
+  json::object out;
+  for (const auto& [name, value] : metadata) out[json_text(name)] = json_text(value);
+  return out;
+}
+
 /// The part that the table and the single view share, in the same order.
 json::object head(const connection_snapshot& c, wall_time now) {
   json::object out;
@@ -87,6 +93,8 @@ json::object head(const connection_snapshot& c, wall_time now) {
   out["in_state_ms"] = c.in_state.count();
   out["why"] = json_text(explain(c));
   out["user"] = text_or_null(c.user);
+  out["metadata"] = metadata_json(c.metadata);
+  out["expires_at"] = c.expires_at ? json::value{time(*c.expires_at)} : nullptr;
   out["peer"] = json_text(c.peer);
   out["target"] = json_text(c.target);
   out["tls"] = text_or_null(c.tls);

@@ -22,6 +22,7 @@ enum class close_code : std::uint16_t {
   internal_error = 1011,
   service_restart = 1012,
   try_again_later = 1013,
+  unauthorized = 3000,  ///< what it was admitted by has expired
   slow_consumer = 3008,
   // Sessions. By the convention of existing SDKs, a client does not come back after a code from 4500 on.
   session_ended = 4500,

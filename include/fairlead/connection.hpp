@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <future>
@@ -7,6 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <fairlead/close.hpp>
 #include <fairlead/connection_id.hpp>
@@ -18,6 +21,9 @@ namespace fairlead {
 
 using send_callback = std::function<void(send_result)>;
 using close_callback = std::function<void(close_result)>;
+
+/// What the admission of a connection says beside its user: names and values.
+using connection_metadata = std::vector<std::pair<std::string, std::string>>;
 
 namespace detail {
 class connection_core;
@@ -39,6 +45,9 @@ class connection {
   [[nodiscard]] connection_id id() const noexcept;
   [[nodiscard]] const std::string& user() const noexcept;  ///< empty: anonymous
   [[nodiscard]] const std::string& peer() const noexcept;  ///< `address:port`
+  [[nodiscard]] const connection_metadata& metadata() const noexcept;
+  /// When its admission expires; nothing: never.
+  [[nodiscard]] std::optional<std::chrono::system_clock::time_point> expires_at() const noexcept;
 
   /// Sends without asking what became of it: nothing asked, nothing paid. A refusal is counted and logged.
   void send(message) const;

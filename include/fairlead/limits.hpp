@@ -44,6 +44,11 @@ struct limits {
       30'000};  ///< who sends more than those rates for so long is closed with 1008
   std::chrono::milliseconds handshake_timeout{
       10'000};  ///< from accept to a complete upgrade request; past it 408
+  std::chrono::milliseconds admission_timeout{
+      10'000};  ///< from a complete upgrade request to the hook's decision; past it 503
+  std::size_t max_pending_admissions = 2'000;  ///< upgrade requests that wait for one; past it 503
+  std::chrono::milliseconds expiry_grace{
+      10'000};  ///< from when an admission expires to the Close frame (3000)
   std::chrono::milliseconds close_timeout{
       5'000};  ///< from our Close frame to the end of the handshake; then aborted
   std::chrono::milliseconds ping_interval{

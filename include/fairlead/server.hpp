@@ -12,10 +12,12 @@
 #include <variant>
 #include <vector>
 
+#include <fairlead/admission.hpp>
 #include <fairlead/behavior.hpp>
 #include <fairlead/compression.hpp>
 #include <fairlead/connection.hpp>
 #include <fairlead/drain.hpp>
+#include <fairlead/jwt.hpp>
 #include <fairlead/limits.hpp>
 #include <fairlead/log.hpp>
 #include <fairlead/session.hpp>
@@ -23,30 +25,6 @@
 #include <fairlead/tls.hpp>
 
 namespace fairlead {
-
-/// A client's request to become a WebSocket, as the admission hook sees it. Valid during the hook only.
-struct upgrade_request {
-  std::string_view target;  ///< path and query, as sent
-  std::string_view path;    ///< percent-encoded
-  std::string_view query;   ///< without the `?`
-  std::string_view peer;    ///< `address:port`
-  /// With mutual TLS: the subject of the certificate that the client has shown ("CN=ann,O=Example", RFC 2253).
-  std::string_view certificate;
-  std::vector<std::pair<std::string_view, std::string_view>> headers;
-  /// The first header field of that name (compared without case), or an empty view.
-  [[nodiscard]] std::string_view header(std::string_view name) const noexcept;
-};
-
-/// The admission hook's answer: in, as this user (empty: anonymous) ...
-struct admit {
-  std::string user;
-};
-/// ... or out, with an HTTP status (4xx or 5xx) and a reason that the client may read.
-struct refuse {
-  unsigned status = 403;
-  std::string reason = "refused";
-};
-using admission = std::variant<admit, refuse>;
 
 using broadcast_callback = std::function<void(const broadcast_summary&)>;
 
@@ -85,8 +63,12 @@ struct server_options {
   /// How it drains where nobody says otherwise: `drain()`, and `POST /api/drain` without fields.
   drain_options drain = {};
 
-  /// Who comes in, and as whom; default: everyone, anonymous. Called before there is a connection.
-  std::function<admission(const upgrade_request&)> on_upgrade = {};
+  /// Tokens that clients have to show; default: none.
+  jwt_options jwt = {};
+  /// Who comes in, and as whom; default: everyone, anonymous, or as a token says. Called before there is a connection,
+  /// for who has a good token if tokens are asked for. At most one of the two.
+  upgrade_hook on_upgrade = {};
+  async_upgrade_hook on_upgrade_async = {};
   std::function<void(const connection&)> on_open = {};
   std::function<void(const connection&, const message&)> on_message = {};
   std::function<void(const connection&, const close_info&)> on_close = {};
@@ -116,8 +98,8 @@ class server {
   server(server&&) noexcept;
   server& operator=(server&&) noexcept;
 
-  /// Checks the options (std::invalid_argument names each that is wrong and what would be right), reads the TLS files
-  /// (std::runtime_error with the file), binds the listeners (std::system_error with the address) and serves. If it throws, nothing is left running and it may be called again.
+  /// Checks the options (std::invalid_argument names each that is wrong and what would be right), reads the files of TLS
+  /// and tokens (std::runtime_error with the file), binds the listeners (std::system_error with the address) and serves. If it throws, nothing is left running and it may be called again.
   /// std::logic_error if it is serving already. Not at the same time as any other call.
   void start(server_options);
 
@@ -125,6 +107,9 @@ class server {
   /// std::runtime_error that says which file is wrong and why, and then the old certificate stays in use; and
   /// std::logic_error if there is no TLS, or the server does not serve.
   void reload_tls();
+
+  /// The same for `jwt.key_file`: tokens are checked by the new key from now on.
+  void reload_jwt();
 
   [[nodiscard]] std::string address() const;  ///< `127.0.0.1:8000`, with the port that was picked
   [[nodiscard]] std::string internal_address() const;  ///< empty if there is none

@@ -52,10 +52,12 @@ struct connection_snapshot {
   wall_time began;
   std::chrono::milliseconds in_state{0};
   std::string peer, user, target;
-  std::string_view tls;               ///< "TLSv1.3", in static storage; empty without TLS
-  bool compresses = false;            ///< permessage-deflate was agreed on
-  std::uint64_t mailbox = 0;          ///< messages waiting in the actor's mailbox
-  std::uint32_t queued_messages = 0;  ///< accepted and not settled: mailbox and wire together
+  connection_metadata metadata;         ///< of its admission
+  std::optional<wall_time> expires_at;  ///< its admission; nothing: never
+  std::string_view tls;                 ///< "TLSv1.3", in static storage; empty without TLS
+  bool compresses = false;              ///< permessage-deflate was agreed on
+  std::uint64_t mailbox = 0;            ///< messages waiting in the actor's mailbox
+  std::uint32_t queued_messages = 0;    ///< accepted and not settled: mailbox and wire together
   std::uint64_t queued_bytes = 0;
   std::uint64_t wire_bytes = 0;  ///< of those, waiting for the kernel
   traffic counts;

@@ -480,7 +480,7 @@ TEST_CASE("a socket that resets between being let in and open leaves nothing beh
   session_harness h{plain()};
   const auto s = h.spawn("plain", {.id = "s"});
   auto link = std::make_shared<fake_link>();
-  actors::connection_seed seed{"127.0.0.1:1", {}, "/ws", false, nullptr};
+  actors::connection_seed seed{"127.0.0.1:1", {}, "/ws"};
   seed.attach =
       std::make_unique<protocol::attach_request>(protocol::attach_request{"s", s.token, 0, {}});
   auto handle = h.backbone->connect(0, link, std::move(seed));

@@ -122,9 +122,9 @@ TEST_CASE("a Close lifts a pause: the answer must be read") {
 
 TEST_CASE("a Close that is asked for before the upgrade is complete follows the 101 response") {
   const test::running_server server;
-  server->on_upgrade = [](const auto&, const auto& take) {
+  server->on_upgrade = [](const auto&, auto& turn) {
     auto opened = std::make_shared<test::line>();
-    opened->link = take();
+    opened->link = turn.take();
     opened->link->send_close(close_code::try_again_later, "full");
     opened->link->open(std::make_unique<test::recording_observer>(opened));
     opened->link->flush();

@@ -108,8 +108,9 @@ class hand_turned_link {
     group_ =
         std::make_shared<net::socket_group>(loop, std::make_shared<protocol::live_limits>(bounds),
                                             hits, nullptr, std::make_shared<net::crowd>());
-    line->link = net::make_link({net::tcp_socket(loop->sockets(), pair[0]), nullptr}, group_, 0,
-                                "dGhlIHNhbXBsZSBub25jZQ==", {}, std::nullopt);
+    line->link =
+        net::make_link({net::tcp_socket(loop->sockets(), pair[0]), nullptr}, group_, 0,
+                       {.key = "dGhlIHNhbXBsZSBub25jZQ==", .subprotocol = {}}, {}, std::nullopt);
     line->link->open(std::make_unique<recording_observer>(line));
     loop->run();
     receive();  // the 101

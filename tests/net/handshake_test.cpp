@@ -147,10 +147,9 @@ TEST_CASE("the service sees the request and may refuse it") {
 TEST_CASE("a service that throws, or neither takes nor refuses, is a 500; a link dropped unopened "
           "a 503") {
   const test::running_server server;
-  server->on_upgrade = [](const auto& request,
-                          const auto& take) -> std::optional<net::http_response> {
+  server->on_upgrade = [](const auto& request, auto& turn) -> std::optional<net::http_response> {
     if (request.path == "/throw") throw std::runtime_error("oh");
-    if (request.path == "/drop") (void)take();
+    if (request.path == "/drop") (void)turn.take();
     return std::nullopt;
   };
   CHECK(reply_to(server->address(), raw_client::upgrade_request("/throw")).status == 500);

@@ -196,8 +196,8 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
     on_request(request, std::move(respond));
   }
   std::optional<net::http_response> upgrade(std::size_t, const upgrade_request& request,
-                                            const take_link& take) override {
-    return on_upgrade(request, take);
+                                            net::upgrade_turn& turn) override {
+    return on_upgrade(request, turn);
   }
 
   std::shared_ptr<net::loop> loop;
@@ -212,11 +212,11 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
                  request.method + " " + request.path + "?" + request.query + " " + request.body,
                  {}});
       };
-  std::function<std::optional<net::http_response>(const upgrade_request&, const take_link&)>
-      on_upgrade = [this](const upgrade_request&, const take_link& take) {
+  std::function<std::optional<net::http_response>(const upgrade_request&, net::upgrade_turn&)>
+      on_upgrade = [this](const upgrade_request&, net::upgrade_turn& turn) {
         auto opened = std::make_shared<line>();
         prepare(*opened);
-        opened->link = take();
+        opened->link = turn.take();
         {
           const std::lock_guard lock(mutex_);
           lines_.push_back(opened);

@@ -49,8 +49,10 @@ TEST_SUITE("service/metrics") {
     metrics_page page;
     protocol::limit_hits hits;
     hits.add(limit_hit::overflow, 7);
+    upgrade_refusals refusals;
+    refusals.add(upgrade_refusal::token_expired);
     const auto text = page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}},
-                                  {.ready = true, .sockets = 48}, hits, {}, {});
+                                  {.ready = true, .sockets = 48}, hits, refusals, {}, {});
     CAPTURE(text);
     CHECK(has_line(text, R"(fairlead_connections{state="open"} 40)"));
     CHECK(has_line(text, "fairlead_connections_opened_total 60"));
@@ -69,6 +71,8 @@ TEST_SUITE("service/metrics") {
     CHECK(has_line(text, R"(fairlead_loop_lag_seconds{loop="1"} 0.0015)"));
     CHECK(has_line(text, R"(fairlead_limit_hits_total{limit="overflow"} 7)"));
     CHECK(has_line(text, R"(fairlead_limit_hits_total{limit="origin"} 0)"));
+    CHECK(has_line(text, R"(fairlead_upgrades_refused_total{reason="token_expired"} 1)"));
+    CHECK(has_line(text, R"(fairlead_upgrades_refused_total{reason="hook"} 0)"));
     CHECK(has_line(text, "fairlead_ready 1"));
     CHECK(has_line(text, "fairlead_sockets 48"));
     CHECK(text.find("fairlead_build_info{version=") != std::string::npos);
