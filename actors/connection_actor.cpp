@@ -216,7 +216,8 @@ void connection_actor::on(expiry_due) {
 /// far off is looked at again.
 void connection_actor::await_expiry() {
   constexpr std::chrono::hours far{1};
-  const auto left = *core_->ticket->expires_at - env_.options.wall_clock();
+  const auto left =
+      std::max(*core_->ticket->expires_at, protocol::wall_time{}) - env_.options.wall_clock();
   const auto wait = left > far ? far : left + env_.limits().expiry_grace;
   if (wait > wait.zero()) return loop().schedule(*close_timer_, loop().now() + wait);
   env_.count(protocol::limit_hit::admission_expired);

@@ -71,7 +71,7 @@ class session_harness : public harness {
                         std::string user = {}, std::size_t loop = 0, std::size_t room = SIZE_MAX) {
     auto link = std::make_shared<fake_link>();
     link->room = room;
-    actors::connection_seed seed{"127.0.0.1:50000", std::move(user), "/ws", false, nullptr};
+    actors::connection_seed seed{"127.0.0.1:50000", std::move(user), "/ws"};
     seed.attach = std::make_unique<protocol::attach_request>(
         protocol::attach_request{id, std::move(token), after, {}});
     auto handle = backbone->connect(loop, link, std::move(seed));

@@ -17,21 +17,11 @@
 #include "net/http.hpp"
 #include "net/loop.hpp"
 #include "tests/support/raw_client.hpp"
+#include "tests/support/waiting.hpp"
 
 namespace fairlead::test {
 
 using namespace std::chrono_literals;
-
-/// Waits until `condition` holds, asking again and again; for what reports no event. False if it never does.
-template <class Condition>
-bool eventually(Condition&& condition) {
-  for (const auto end = std::chrono::steady_clock::now() + 30s;
-       std::chrono::steady_clock::now() < end;) {
-    if (condition()) return true;
-    std::this_thread::yield();
-  }
-  return false;
-}
 
 inline std::size_t open_descriptors() {
   return static_cast<std::size_t>(

@@ -61,6 +61,9 @@ TEST_CASE(
     CHECK(ended(initiator::limit, clean) == severity::warning);
     CHECK(ended(initiator::error, clean) == severity::error);
   }
+  // An admission that ends when it is to end.
+  CHECK(severity_of(close_info{close_code::unauthorized, "expired", initiator::limit, true}) ==
+        severity::info);
 }
 
 TEST_CASE("what nobody expected is an error, and so is a value that is none") {

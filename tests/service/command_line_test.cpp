@@ -145,6 +145,26 @@ TEST_SUITE("service/command_line") {
                                     "drop_newest, drop_oldest, keep_latest"));
   }
 
+  TEST_CASE("tokens") {
+    const run r{{"serve", "--jwt-algorithm", "ES256", "--jwt-key", "k.pem", "--jwt-audience", "a",
+                 "--jwt-issuer", "i"}};
+    CHECK(r.values().server.jwt.algorithm == jwt_algorithm::es256);
+    CHECK(r.values().server.jwt.key_file == "k.pem");
+    CHECK(r.values().server.jwt.audience == "a");
+    CHECK(r.values().server.jwt.issuer == "i");
+    const run keyless{{"serve", "--jwt-algorithm", "ES256"}};
+    CHECK(keyless.exit_code() == exit_usage);
+    CHECK(contains(keyless.err.str(), "fairlead serve: --jwt-key: tokens are checked by a key"));
+    const run free{{"serve", "--jwt-key", "k.pem"}};
+    CHECK(contains(free.err.str(), "fairlead serve: --jwt-algorithm: tokens are accepted by one"));
+    const run none{{"serve", "--jwt-key", "k.pem", "--jwt-algorithm", "none"}};
+    CHECK(contains(none.err.str(), "--jwt-algorithm: \"none\" is none of HS256"));
+    const run both{
+        {"serve", "--jwt-key", "k.pem", "--jwt-algorithm", "HS256", "--user-header", "X"}};
+    CHECK(
+        contains(both.err.str(), "fairlead serve: --user-header: users are named by their tokens"));
+  }
+
   TEST_CASE("what the options together make wrong is told too; exit 2") {
     const run r{{"serve", "--internal", "0.0.0.0:8001"}};
     CHECK(r.exit_code() == exit_usage);

@@ -54,7 +54,6 @@ address = "[::1]:0"
 path = "/socket"
 threads = 3
 plain = "echo"
-user_header = "X-User"
 [internal]
 address = "off"
 token = "t"
@@ -63,6 +62,16 @@ certificate = "c.pem"
 key = "k.pem"
 client_ca = "ca.pem"
 min_version = "1.3"
+[jwt]
+algorithm = "ES384"
+key_file = "jwt.pem"
+audience = "here"
+issuer = "there"
+user_claim = "name"
+metadata = ["role", "team"]
+leeway = "2s"
+require_expiry = false
+query_parameter = "jwt"
 [compression]
 mode = "on"
 level = 1
@@ -88,13 +97,21 @@ rate = 7
     CHECK(s.server.path == "/socket");
     CHECK(s.server.threads == 3);
     CHECK(s.plain == plain_mode::echo);
-    CHECK(s.user_header == "X-User");
     CHECK(s.server.internal == "");
     CHECK(s.server.internal_token == "t");
     CHECK(s.server.tls.certificate == "c.pem");
     CHECK(s.server.tls.key == "k.pem");
     CHECK(s.server.tls.client_ca == "ca.pem");
     CHECK(s.server.tls.min_version == tls_version::tls_1_3);
+    CHECK(s.server.jwt.algorithm == jwt_algorithm::es384);
+    CHECK(s.server.jwt.key_file == "jwt.pem");
+    CHECK(s.server.jwt.audience == "here");
+    CHECK(s.server.jwt.issuer == "there");
+    CHECK(s.server.jwt.user_claim == "name");
+    CHECK(s.server.jwt.metadata_claims == std::vector<std::string>{"role", "team"});
+    CHECK(s.server.jwt.leeway == 2s);
+    CHECK_FALSE(s.server.jwt.require_expiry);
+    CHECK(s.server.jwt.query_parameter == "jwt");
     CHECK(s.server.compression.enabled);
     CHECK(s.server.compression.level == 1);
     CHECK(s.server.compression.min_size == 0);
@@ -108,6 +125,39 @@ rate = 7
     CHECK(s.server.drain.grace == 5s);
     CHECK(s.server.drain.spread == 0s);
     CHECK(s.server.drain.rate == 7);
+  }
+
+  TEST_CASE("a proxy's header field names the user, where no token does") {
+    CHECK(parse_config("[listen]\nuser_header = \"X-User\"", "f.toml").values.user_header ==
+          "X-User");
+    settings both;
+    both.user_header = "X-User";
+    CHECK(check(both).empty());
+    both.server.jwt = {.algorithm = jwt_algorithm::es256, .key_file = "k.pem"};
+    REQUIRE(check(both).size() == 1);
+    CHECK(check(both).front().where == "listen.user_header");
+    both.user_header.clear();
+    CHECK(check(both).empty());
+  }
+
+  TEST_CASE("tokens: what is wrong is told by key") {
+    const auto complaint = [](const std::string& text) {
+      const auto loaded = parse_config("[jwt]\n" + text, "f.toml");
+      REQUIRE(loaded.problems.size() == 1);
+      return to_string(loaded.problems.front());
+    };
+    CHECK(complaint("algorithm = \"none\"") ==
+          "f.toml:2: jwt.algorithm: \"none\" is none of HS256, HS384, HS512, RS256, RS384, RS512, "
+          "ES256, ES384, ES512");
+    CHECK(complaint("require_expiry = \"no\"") ==
+          "f.toml:2: jwt.require_expiry: a string; give true or false");
+    CHECK(complaint("leeway = \"1h\"") ==
+          "f.toml:2: jwt.leeway: \"1h\" is out of range; give 0 ms to 10 min 0 s");
+    CHECK(complaint("query_parameter = \"token\"")
+              .starts_with("f.toml:2: jwt.query_parameter: \"token\": sessions have a parameter of "
+                           "that name"));
+    CHECK(complaint("metadata = \"role\"") ==
+          "f.toml:2: jwt.metadata: a string; give a list such as [\"role\"]");
   }
 
   TEST_CASE("origins are a list of strings, each of which is checked") {

@@ -80,8 +80,8 @@ TEST_SUITE("service/metrics") {
 
   TEST_CASE("sessions are counted by type; nothing is said of them where no type is registered") {
     metrics_page page;
-    CHECK(page.render({}, {}, {}, {}, {}).find("session") == std::string::npos);
-    const auto text = page.render({}, {}, {}, {}, some_types());
+    CHECK(page.render({}, {}, {}, {}, {}, {}).find("session") == std::string::npos);
+    const auto text = page.render({}, {}, {}, {}, {}, some_types());
     CAPTURE(text);
     CHECK(has_line(text, R"(fairlead_sessions{type="run",state="attached"} 3)"));
     CHECK(has_line(text, R"(fairlead_sessions{type="run",state="detached"} 0)"));
@@ -95,10 +95,10 @@ TEST_SUITE("service/metrics") {
 
   TEST_CASE("other processes are counted where they can connect, and only there") {
     metrics_page page;
-    CHECK(page.render({}, {}, {}, {}, {}).find("fairlead_actor") == std::string::npos);
+    CHECK(page.render({}, {}, {}, {}, {}, {}).find("fairlead_actor") == std::string::npos);
     const actors::gateway_counts gateway{
         .peers = 2, .accepted = 5, .refused = 1, .cut = 3, .swallowed = 4, .requests = 60};
-    const auto text = page.render({}, {.gateway = gateway}, {}, {}, {});
+    const auto text = page.render({}, {.gateway = gateway}, {}, {}, {}, {});
     CAPTURE(text);
     CHECK(has_line(text, "fairlead_actor_peers 2"));
     CHECK(has_line(text, "fairlead_actor_peers_accepted_total 5"));
@@ -111,7 +111,7 @@ TEST_SUITE("service/metrics") {
   TEST_CASE("every family has help and a type, once; counters end in _total and others do not") {
     metrics_page page;
     const auto text = page.render(
-        {.supervisor = {}, .loops = {some_loop()}}, {.gateway = actors::gateway_counts{}}, {},
+        {.supervisor = {}, .loops = {some_loop()}}, {.gateway = actors::gateway_counts{}}, {}, {},
         {.cpu_seconds = 1, .started_at = 1, .resident_bytes = 1, .max_descriptors = 1},
         some_types());
     std::set<std::string> families;
@@ -126,19 +126,19 @@ TEST_SUITE("service/metrics") {
       CHECK(text.find("# HELP " + name + " ") != std::string::npos);
       CHECK(name.ends_with("_total") == (type == "counter"));
     }
-    CHECK(families.size() == 40);
+    CHECK(families.size() == 41);
   }
 
   TEST_CASE("a loop that does not answer keeps its last figures: no counter goes back") {
     metrics_page page;
     const auto before =
-        page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}}, {}, {}, {}, {});
+        page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}}, {}, {}, {}, {}, {});
     CHECK(has_line(before, "fairlead_connections_opened_total 60"));
     actors::loop_snapshot silent;
     silent.node.answered = false;
     silent.node.loop_lag = 1s;
     const auto text =
-        page.render({.supervisor = {}, .loops = {some_loop(), silent}}, {}, {}, {}, {});
+        page.render({.supervisor = {}, .loops = {some_loop(), silent}}, {}, {}, {}, {}, {});
     CHECK(has_line(text, "fairlead_connections_opened_total 60"));
     CHECK(has_line(text, R"(fairlead_loop_answered{loop="0"} 1)"));
     CHECK(has_line(text, R"(fairlead_loop_answered{loop="1"} 0)"));

@@ -74,6 +74,44 @@ TEST_SUITE("service/options") {
                  "user_linger: -1 ms is negative"));
   }
 
+  TEST_CASE("what is wrong with the options of tokens is named; the key is not in it") {
+    using enum jwt_algorithm;
+    CHECK(
+        check({.jwt = {.algorithm = hs256, .key = "k"}}).empty());  // the key itself: at the start
+    CHECK(check({.jwt = {.algorithm = rs256, .key_file = "k.pem"}}).empty());
+    CHECK(starts(only_problem({.jwt = {.key_file = "k.pem"}}),
+                 "jwt.algorithm: tokens are accepted by one algorithm alone"));
+    // Nobody is asked for a token by mistake.
+    for (const auto& forgotten : {jwt_options{.algorithm = hs256}, jwt_options{.audience = "a"},
+                                  jwt_options{.issuer = "i"}})
+      CHECK(starts(only_problem({.jwt = forgotten}), "jwt.key_file: tokens are checked by a key"));
+    CHECK(starts(only_problem({.jwt = {.algorithm = hs256, .key_file = "f", .key = "s3cret"}}),
+                 "jwt.key: there is a key_file as well"));
+    CHECK(starts(only_problem({.jwt = {.algorithm = hs256, .key = "s3cret", .user_claim = ""}}),
+                 "jwt.user_claim: "));
+    CHECK(starts(only_problem({.jwt = {.algorithm = hs256,
+                                       .key = "s3cret",
+                                       .leeway = std::chrono::milliseconds{600'001}}}),
+                 "jwt.leeway: 600001 ms is out of range; give 0 to 600000 ms"));
+    for (const auto* taken : {"token", "session", "a b", "a=b", "ä"}) {
+      CAPTURE(taken);
+      const auto what =
+          only_problem({.jwt = {.algorithm = hs256, .key = "s3cret", .query_parameter = taken}});
+      CHECK(starts(what, "jwt.query_parameter: \""));
+      CHECK(what.find("s3cret") == std::string::npos);
+    }
+  }
+
+  TEST_CASE("one hook decides") {
+    server_options o;
+    o.on_upgrade = [](const upgrade_request&) -> admission { return admit{}; };
+    CHECK(check(o).empty());
+    o.on_upgrade_async = [](const auto&, const admission_decision&) {};
+    CHECK(starts(only_problem(o), "on_upgrade_async: there is an on_upgrade as well"));
+    o.on_upgrade = nullptr;
+    CHECK(check(o).empty());
+  }
+
   TEST_CASE("an origin is one as browsers send it, or * for any") {
     for (const auto* good : {"https://example.org", "http://localhost:3000", "http://[::1]:8080",
                              "app://obsidian.md", "null", "*"}) {
@@ -128,7 +166,8 @@ TEST_SUITE("service/options") {
     std::size_t count = 0;
     for_each_limit(none, [&](std::string_view name, auto& value, auto, auto, std::string_view) {
       value = {};
-      if (name != "inbound_patience") ++count;  // none at all is as strict as can be
+      // None at all is as strict as can be.
+      if (name != "inbound_patience" && name != "expiry_grace") ++count;
     });
     CHECK(check({.limits = none}).size() == count);
   }

@@ -1,3 +1,4 @@
+#include <fstream>
 #include <mutex>
 
 #include <doctest/doctest.h>
@@ -5,6 +6,7 @@
 #include "service/reload.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/recording_log.hpp"
+#include "tests/support/tokens.hpp"
 #include "tests/support/waiting.hpp"
 
 namespace fairlead::service {
@@ -110,8 +112,45 @@ TEST_SUITE("service/reload") {
     CHECK(client.upgrade().status == 101);
   }
 
-  TEST_CASE("a server that was not started has nothing to reload") {
+  TEST_CASE("the key of tokens is read again; one that is bad leaves all as it was") {
+    using test::keys_of, test::other_keys_of, test::token;
+    const auto algorithm = jwt_algorithm::es256;
+    const test::temporary_folder folder;
+    const auto write = [file = folder.file("k.pem")](const std::string& key) {
+      std::ofstream{file} << key;
+    };
+    write(keys_of(algorithm).verifies);
+    auto in_force = on_free_ports();
+    in_force.server.jwt = {.algorithm = algorithm, .key_file = folder.file("k.pem")};
+    server s{in_force.server};
+    test::recording_log lines;
+    const auto status_with = [&](const test::key_pair& keys) {
+      test::raw_client client{s.address()};
+      const auto bearer = token(algorithm, R"({"sub":"ann","exp":4000000000})", keys);
+      client.send(
+          test::raw_client::upgrade_request("/ws", "Authorization: Bearer " + bearer + "\r\n"));
+      return client.receive_reply().status;
+    };
+    CHECK(status_with(keys_of(algorithm)) == 101);
+    CHECK(status_with(other_keys_of(algorithm)) == 401);
+    const read_again read = [&] { return in_force; };
+    write(keys_of(algorithm).signs);
+    reload(s, in_force, read, lines);
+    CHECK(lines.count("config.reload_failed", "a private key; ES256 takes the public one") == 1);
+    CHECK(lines.count("config.reloaded") == 0);
+    CHECK(status_with(keys_of(algorithm)) == 101);
+    write(other_keys_of(algorithm).verifies);
+    reload(s, in_force, read, lines);
+    CHECK(lines.count("config.reloaded") == 1);
+    CHECK(status_with(keys_of(algorithm)) == 401);
+    CHECK(status_with(other_keys_of(algorithm)) == 101);
+  }
+
+  TEST_CASE("a server that was not started has nothing to reload, nor has one without tokens") {
+    server without{on_free_ports().server};
+    CHECK_THROWS_AS(without.reload_jwt(), std::logic_error);
     server s;
+    CHECK_THROWS_AS(s.reload_jwt(), std::logic_error);
     CHECK_THROWS_AS(s.reload({}), std::logic_error);
   }
 }

@@ -23,6 +23,8 @@ connection_snapshot slow_reader() {
   c.in_state = 9s;
   c.peer = "127.0.0.1:5000";
   c.user = "ann";
+  c.metadata = {{"role", "admin"}, {"\xFF", "x"}};
+  c.expires_at = new_year + 60s;
   c.target = "/ws?x=\xFF";
   c.tls = "TLSv1.3";
   c.compresses = true;
@@ -50,18 +52,14 @@ std::vector<std::string> keys(const json::object& object) {
 TEST_SUITE("service/snapshot_json") {
   TEST_CASE("a connection: what and why first, then who, then how much") {
     const auto object = connection_json(slow_reader(), new_year);
-    CHECK(keys(object) == std::vector<std::string>{"id",           "state",
-                                                   "state_since",  "in_state_ms",
-                                                   "why",          "user",
-                                                   "peer",         "target",
-                                                   "tls",          "compresses",
-                                                   "began",        "age_ms",
-                                                   "mailbox",      "queued_messages",
-                                                   "queued_bytes", "wire_bytes",
-                                                   "silent_ms",    "awaits_pong",
-                                                   "throttled",    "round_trip_us",
-                                                   "last_close",   "traffic",
-                                                   "events"});
+    CHECK(keys(object) == std::vector<std::string>{
+                              "id",           "state",         "state_since", "in_state_ms",
+                              "why",          "user",          "metadata",    "expires_at",
+                              "peer",         "target",        "tls",         "compresses",
+                              "began",        "age_ms",        "mailbox",     "queued_messages",
+                              "queued_bytes", "wire_bytes",    "silent_ms",   "awaits_pong",
+                              "throttled",    "round_trip_us", "last_close",  "traffic",
+                              "events"});
     CHECK(object.at("id") == "c0-17");
     CHECK(object.at("state") == "open");
     CHECK(object.at("state_since") == "2025-12-31T23:59:51.000Z");
@@ -71,6 +69,8 @@ TEST_SUITE("service/snapshot_json") {
           "open for 9.0 s: 40 messages (4.0 KB) queued, 2.0 KB of it waiting for the kernel: the "
           "client reads more slowly than it is sent to");
     CHECK(object.at("target") == "/ws?x=\xEF\xBF\xBD");
+    CHECK(object.at("metadata") == json::value{{"role", "admin"}, {"\xEF\xBF\xBD", "x"}});
+    CHECK(object.at("expires_at") == "2026-01-01T00:01:00.000Z");
     CHECK(object.at("tls") == "TLSv1.3");
     CHECK(object.at("compresses") == true);
     CHECK(object.at("last_close").is_null());
@@ -132,6 +132,8 @@ TEST_SUITE("service/snapshot_json") {
     auto c = slow_reader();
     c.user.clear();
     CHECK(row_json(c, new_year).at("user").is_null());
+    c.expires_at.reset();
+    CHECK(row_json(c, new_year).at("expires_at").is_null());
   }
 
   TEST_CASE("the table lists who did not answer") {

@@ -190,7 +190,7 @@ std::size_t world::begin_link(std::string user, std::size_t reader,
   const auto number = peers_.size();
   note("link {} of {} on loop {}, room for {}", number, user.empty() ? "nobody" : user, loop,
        link->room == SIZE_MAX ? "all" : std::to_string(link->room));
-  actors::connection_seed seed{"127.0.0.1:5", std::move(user), "/ws", false, std::move(attach)};
+  actors::connection_seed seed{"127.0.0.1:5", std::move(user), "/ws", {}, std::move(attach)};
   auto handle = harness_->backbone->connect(loop, link, std::move(seed));
   peers_.push_back(std::make_shared<peer>(
       peer{observed_link{number, std::move(link)}, std::move(handle), reader}));

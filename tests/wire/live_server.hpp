@@ -37,7 +37,7 @@ class live_server {
   explicit live_server(server_options options = {}, client_maker make_client = plain_client)
       : make_client_(std::move(make_client)) {
     options.listen = "127.0.0.1:0";
-    if (!options.on_upgrade) {
+    if (!options.on_upgrade && !options.on_upgrade_async) {
       options.on_upgrade = [](const upgrade_request& r) -> admission {
         return admit{std::string{r.query}};
       };
