@@ -1,6 +1,5 @@
 #include "net/http_session.hpp"
 
-#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "net/address.hpp"
 #include "net/handshake.hpp"
 #include "net/http_message.hpp"
+#include "net/late_answer.hpp"
 #include "net/linger.hpp"
 #include "net/link.hpp"
 #include "net/request_target.hpp"
@@ -96,38 +96,6 @@ class http_session final : public socket_owner,
   std::shared_ptr<http_session> awaiting_answer_;  // itself, while nothing else holds it
   give_up give_up_;                                // while it waits for a decision
   phase phase_ = phase::head;
-};
-
-/// The one answer to a request, from any thread. Does not keep the session.
-class responder {
- public:
-  using act = std::function<void(http_session&)>;
-  /// `unanswered`: what is done instead if there is none.
-  responder(std::weak_ptr<http_session> session, std::shared_ptr<protocol::event_loop> loop,
-            act unanswered)
-      : session_(std::move(session)), loop_(std::move(loop)), unanswered_(std::move(unanswered)) {}
-  ~responder() {
-    try {
-      answer(std::move(unanswered_));
-    } catch (...) {
-      // Out of memory, in a destructor: the session ends by itself when the listener stops.
-    }
-  }
-  responder(const responder&) = delete;
-  responder& operator=(const responder&) = delete;
-
-  void answer(act how) {
-    if (used_.exchange(true)) return;
-    loop_->post([session = session_, how = std::move(how)] {
-      if (const auto alive = session.lock()) how(*alive);
-    });
-  }
-
- private:
-  const std::weak_ptr<http_session> session_;
-  const std::shared_ptr<protocol::event_loop> loop_;
-  act unanswered_;
-  std::atomic<bool> used_{false};
 };
 
 // --- time and reading -----------------------------------------------------------------------------------------------
@@ -266,17 +234,16 @@ std::shared_ptr<protocol::link> http_session::take(std::string_view subprotocol)
 
 auto http_session::wait(give_up how) -> resume {
   if (phase_ != phase::head) return [](const finish&) {};
-  auto answerer =
-      std::make_shared<responder>(weak_from_this(), group()->loop_handle(), [](http_session& s) {
-        s.go_on([](upgrade_turn&) { return std::nullopt; });
-      });
+  auto answerer = std::make_shared<late_answer<http_session>>(
+      weak_from_this(), group()->loop_handle(),
+      [](http_session& s) { s.go_on([](upgrade_turn&) { return std::nullopt; }); });
   phase_ = phase::waiting;
   give_up_ = std::move(how);
   awaiting_answer_ = shared_from_this();
   auto& loop = group()->home();
   loop.schedule(deadline_, loop.now() + group()->limits().admission_timeout);
   return [answerer = std::move(answerer)](finish then) {
-    answerer->answer([then = std::move(then)](http_session& s) { s.go_on(then); });
+    answerer->give([then = std::move(then)](http_session& s) { s.go_on(then); });
   };
 }
 
@@ -335,13 +302,13 @@ void http_session::on_request() {
   phase_ = phase::service;
   deadline_.cancel();
   awaiting_answer_ = shared_from_this();
-  const auto answerer =
-      std::make_shared<responder>(weak_from_this(), group()->loop_handle(), [](http_session& s) {
-        s.answer(plain_response(500, "the request was not answered"));
-      });
+  const auto answerer = std::make_shared<late_answer<http_session>>(
+      weak_from_this(), group()->loop_handle(),
+      [](http_session& s) { s.answer(plain_response(500, "the request was not answered")); });
   try {
     service_->handle(request, [answerer](http_response response) {
-      answerer->answer([r = std::move(response)](http_session& s) { s.answer(r); });
+      answerer->give(
+          [r = std::move(response)](http_session& s) mutable { s.answer(std::move(r)); });
     });
   } catch (const std::exception& e) {
     group()->write_log(severity::error, "http.service_failed", {{"what", e.what()}});

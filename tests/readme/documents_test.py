@@ -83,11 +83,14 @@ class Curl:
 class Server:
     """The program, and clients of one user on it."""
 
+    def __init__(self, *options, cwd=None):
+        self.options, self.cwd = options or ("--user-header", "X-User"), cwd
+
     def __enter__(self):
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", "--threads", "1",
-             "--user-header", "X-User", "--log-level", "error"],
-            stdout=subprocess.PIPE, text=True)  # fmt: skip
+             "--log-level", "error", *self.options],
+            stdout=subprocess.PIPE, text=True, cwd=self.cwd)  # fmt: skip
         found = {}
         while len(found) < 2:
             line = self.process.stdout.readline()
@@ -194,6 +197,32 @@ class Documents(unittest.TestCase):
         self.assertTrue(rows)
         for event in rows:
             self.assertTrue(event in states or f'"{event}"' in source, f"docs/operations.md: nothing logs {event}")
+
+    def test_tokens_in_five_minutes(self):
+        start, make_and_use = (code for _, code in blocks(DOCUMENTS["docs/admission.md"], "bash"))
+        with tempfile.TemporaryDirectory() as folder:
+
+            def bash(code):
+                return subprocess.run(["bash", "-euc", code], cwd=folder, check=True, timeout=60, text=True,
+                                      stdout=subprocess.PIPE).stdout
+
+            secret, serve = start.strip().splitlines()
+            bash(secret)
+            options = shlex.split(serve.removesuffix("&"))[2:]
+            with Server(*options, cwd=folder) as server:
+                *made, client = make_and_use.strip().splitlines()
+                bearer = bash("\n".join(made) + "\necho $token").strip()
+                url = shlex.split(client)[-1].replace("$token", bearer).replace(PUBLIC, server.public)
+
+                async def user_of(url):
+                    async with websockets.connect(url):
+                        _, body = Curl(f"curl http://{server.internal}/debug/connections").run({})
+                        return json.loads(body)["connections"][0]["user"]
+
+                self.assertEqual(asyncio.run(user_of(url)), "ann")
+                with self.assertRaises(websockets.InvalidStatusCode) as refused:
+                    asyncio.run(user_of(url[:-2] + "AA"))
+                self.assertEqual(refused.exception.status_code, 401)
 
     def test_curl_lines_are_answered(self):
         lines = list(self.each_command("curl"))
