@@ -30,7 +30,6 @@ class waiting_server {
  public:
   explicit waiting_server(limits bounds = {}, std::shared_ptr<net::tls_context> tls = {})
       : running_(bounds, {}, std::move(tls)) {
-    take_ = running_->on_upgrade;
     running_->on_upgrade = [this](const upgrade_request&,
                                   upgrade_turn& turn) -> std::optional<net::http_response> {
       // `held` is let go of when the wait is over.
@@ -69,7 +68,6 @@ class waiting_server {
   std::atomic<int> let_go{0};
 
  private:
-  std::function<std::optional<net::http_response>(const upgrade_request&, upgrade_turn&)> take_;
   test::running_server running_;
 };
 
@@ -138,11 +136,14 @@ TEST_CASE("what comes with the request, and while it waits, is the WebSocket's, 
                 frames(0, 50));
     const auto decide = server.asked.take();
     client.send(frames(50, 100));
-    server->on_loop([] {});  // so that events for these have come, most likely
+    for (int i = 0; i < 5; ++i)
+      server->on_loop([] {});  // so that their event has come, most likely
     decide(server.accept());
     CHECK(client.receive_reply().status == 101);
+    // Nothing that comes now tells the server that there is something to read.
+    for (int i = 0; i < 100; ++i) REQUIRE(answers(client, std::to_string(i)));
     client.send(frames(100, 110));
-    for (int i = 0; i < 110; ++i) REQUIRE(answers(client, std::to_string(i)));
+    for (int i = 100; i < 110; ++i) REQUIRE(answers(client, std::to_string(i)));
   }
 }
 
