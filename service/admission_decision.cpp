@@ -6,10 +6,10 @@
 namespace fairlead {
 
 struct admission_decision::state {
-  explicit state(std::function<void(std::optional<admission>)> f) : decide(std::move(f)) {}
+  explicit state(std::function<void(const admission*)> f) : decide(std::move(f)) {}
   ~state() {
     try {
-      settle(std::nullopt);
+      settle(nullptr);
     } catch (...) {
       // Out of memory, in a destructor: the request is refused when its time is up.
     }
@@ -17,19 +17,19 @@ struct admission_decision::state {
   state(const state&) = delete;
   state& operator=(const state&) = delete;
 
-  void settle(std::optional<admission> what) {
-    if (decide && !settled.exchange(true)) decide(std::move(what));
+  void settle(const admission* what) {
+    if (decide && !settled.exchange(true)) decide(what);
   }
 
-  const std::function<void(std::optional<admission>)> decide;
+  const std::function<void(const admission*)> decide;
   std::atomic<bool> settled{false};
 };
 
-admission_decision::admission_decision(std::function<void(std::optional<admission>)> decide)
+admission_decision::admission_decision(std::function<void(const admission*)> decide)
     : state_(std::make_shared<state>(std::move(decide))) {}
 
-void admission_decision::operator()(admission what) const {
-  if (state_) state_->settle(std::move(what));
+void admission_decision::operator()(const admission& what) const {
+  if (state_) state_->settle(&what);
 }
 
 }  // namespace fairlead

@@ -98,7 +98,8 @@ admission_desk::decide(std::size_t loop, const upgrade_request& request,
   if (options_.tokens)
     if (auto refused = check_token(request, *who)) return refused;
   if (options_.on_upgrade_async) return ask_later(request, who, turn);
-  return conclude(*who, ask(request, *who), turn);
+  const auto answer = ask(request, *who);
+  return conclude(*who, answer ? &*answer : nullptr, turn);
 }
 
 // --- the token ------------------------------------------------------------------------------------------------------
@@ -162,14 +163,14 @@ std::optional<net::http_response> admission_desk::ask_later(const upgrade_reques
   if (who->token) copy->set_token(*who->token);
   // What is kept here lives as long as the client waits; what the hook keeps, as long as the hook likes.
   auto resume = turn.wait([this, who, slot](net::wait_end end) { return give_up(*who, end); });
-  const auto go_on = [this, who, resume](std::optional<admission> answer) {
-    resume([this, who, answer = std::move(answer)](net::upgrade_turn& again) {
-      return conclude(*who, answer, again);
-    });
+  const auto go_on = [this, who, resume](const admission* answer) {
+    const auto kept = answer ? std::make_shared<const admission>(*answer) : nullptr;
+    resume(
+        [this, who, kept](net::upgrade_turn& again) { return conclude(*who, kept.get(), again); });
   };
   const auto failed = [&](std::string_view what) {
     hook_threw(*who, what);
-    go_on(std::nullopt);
+    go_on(nullptr);
   };
   try {
     options_.on_upgrade_async({copy, &copy->view()}, admission_decision{go_on});
@@ -218,14 +219,13 @@ void admission_desk::hook_threw(const visitor& who, std::string_view what) const
 
 // --- in or out ------------------------------------------------------------------------------------------------------
 
-std::optional<net::http_response> admission_desk::conclude(visitor& who,
-                                                           std::optional<admission> answer,
+std::optional<net::http_response> admission_desk::conclude(visitor& who, const admission* answer,
                                                            net::upgrade_turn& turn) const {
   if (!answer)
     return turn_away(who, {500, "the server could not decide on this request"}, why::hook_failed);
-  if (const auto* no = std::get_if<refuse>(&*answer)) return turn_away(who, *no, why::hook);
+  if (const auto* no = std::get_if<refuse>(answer)) return turn_away(who, *no, why::hook);
   if (options_.refusing()) return stopping();  // since it asked
-  return let_in(who, merged(who.token, std::get<admit>(*std::move(answer))), turn);
+  return let_in(who, merged(who.token, std::get<admit>(*answer)), turn);
 }
 
 std::optional<net::http_response> admission_desk::let_in(visitor& who, admit in,

@@ -60,9 +60,9 @@ class admission_desk {
                                                             const visitor_ptr&, net::upgrade_turn&);
   [[nodiscard]] std::shared_ptr<void> take_slot();
   [[nodiscard]] net::http_response give_up(const visitor&, net::wait_end) const;
-  /// `answer`: the hook's; nothing where it failed.
-  [[nodiscard]] std::optional<net::http_response>
-  conclude(visitor&, std::optional<admission> answer, net::upgrade_turn&) const;
+  /// `answer`: the hook's; null where it failed.
+  [[nodiscard]] std::optional<net::http_response> conclude(visitor&, const admission* answer,
+                                                           net::upgrade_turn&) const;
   [[nodiscard]] std::optional<net::http_response> let_in(visitor&, admit, net::upgrade_turn&) const;
   [[nodiscard]] net::http_response turn_away(const visitor&, const refuse&, upgrade_refusal) const;
   void hook_threw(const visitor&, std::string_view what) const;

@@ -57,10 +57,10 @@ struct upgrade_request {
 /// and the server: then it does nothing.
 class admission_decision {
  public:
-  /// For Fairlead: `decide` is called once, without a value where nobody decided; any thread.
-  explicit admission_decision(std::function<void(std::optional<admission>)> decide);
+  /// For Fairlead: `decide` is called once, with null where nobody decided; any thread.
+  explicit admission_decision(std::function<void(const admission*)> decide);
 
-  void operator()(admission) const;
+  void operator()(const admission&) const;
 
  private:
   struct state;
