@@ -1,5 +1,7 @@
 // What clients say of who they are and where they were: the query with which they attach to a session, the tokens that let
-// them, their acknowledgements. The first byte says which; a new kind of token gets a line in `kinds` and a function.
+// them, their acknowledgements, their JSON Web Tokens. The first byte says which; a new kind of token gets a line in `kinds` and a function.
+#include "tests/support/tokens.hpp"
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -14,6 +16,8 @@
 #include "protocol/session_frames.hpp"
 #include "protocol/utf8.hpp"
 #include "service/attach_query.hpp"
+#include "service/bearer.hpp"
+#include "service/token.hpp"
 #include "tests/fuzz/input.hpp"
 
 namespace fairlead::fuzz {
@@ -23,7 +27,7 @@ using protocol::time_point;
 
 // --- the query ------------------------------------------------------------------------------------------------------
 
-/// What stands for each parameter `token` of a target, decoded.
+/// What stands for each parameter of a target that holds a token, decoded.
 std::vector<std::string> shown_tokens(std::string_view target) {
   std::vector<std::string> shown;
   const auto question = target.find('?');
@@ -32,7 +36,8 @@ std::vector<std::string> shown_tokens(std::string_view target) {
     const auto end = std::min(rest.find('&'), rest.size());
     const auto one = rest.substr(0, end);
     const auto equals = std::min(one.find('='), one.size());
-    if (const auto name = net::percent_decoded(one.substr(0, equals)); name && *name == "token")
+    if (const auto name = net::percent_decoded(one.substr(0, equals));
+        name && (*name == "token" || *name == "access_token"))
       shown.emplace_back(one.substr(std::min(equals + 1, one.size())));
     if (end == rest.size()) return shown;
     rest.remove_prefix(end + 1);
@@ -43,9 +48,9 @@ void attach_query(input& in) {
   const auto query = in.rest();
   const auto wanted = service::parse_attach_query(query);
   const auto target = "/ws?" + std::string(query);
-  const auto shown = service::without_token(target);
+  const auto shown = service::without_secrets(target);
   for (const auto& token : shown_tokens(shown)) promise(token == "***", "no token is shown");
-  promise(service::without_token(shown) == shown, "what is shown needs no second look");
+  promise(service::without_secrets(shown) == shown, "what is shown needs no second look");
   promise(std::ranges::count(target, '&') == std::ranges::count(shown, '&'),
           "nothing else is left out");
 
@@ -163,8 +168,43 @@ void acknowledgement(input& in) {
   promise(packed == "{\"ack\":" + std::to_string(*acked) + "}", "nothing but an acknowledgement");
 }
 
+// --- JSON Web Tokens ------------------------------------------------------------------------------------------------
+
+/// A token that anybody can write, one signed by somebody else, and one by the issuer: whatever is in it, only the last is
+/// taken, and only if it says until when and for whom.
+void json_web_token(input& in) {
+  static const protocol::wall_time now{std::chrono::seconds{1'800'000'000}};
+  static const service::token_verifier verifier{
+      {.algorithm = jwt_algorithm::hs256,
+       .key = test::keys_of(jwt_algorithm::hs256).verifies,
+       .audience = "us",
+       .metadata_claims = {"team"}},
+      [] { return now; }};
+  const auto how = in.up_to(3);
+  if (how == 0) {
+    promise(!std::holds_alternative<admit>(verifier.verify(in.rest())), "nobody can guess a token");
+    return;
+  }
+  const bool standard_head = in.up_to(2) == 0;
+  const std::string head(standard_head ? R"({"alg":"HS256"})" : in.text(in.byte()));
+  const std::string claims(in.rest());
+  const auto token = test::token_with_head(head, jwt_algorithm::hs256, claims,
+                                           test::keys_of(jwt_algorithm::hs256, how == 1));
+  const auto said = verifier.verify(token);
+  const auto* const in_as = std::get_if<admit>(&said);
+  if (!in_as) return;
+  promise(how == 2, "only the issuer's tokens are good");
+  promise(!in_as->user.empty() && in_as->expires_at && *in_as->expires_at > now,
+          "who is let in has a name and an end");
+  promise(head.find("HS256") != std::string::npos || head.find('\\') != std::string::npos,
+          "only the algorithm that is configured");
+  promise(claims.find("us") != std::string::npos || claims.find('\\') != std::string::npos,
+          "only tokens for us");
+}
+
 using kind = void (*)(input&);
-constexpr std::array<kind, 3> kinds{&attach_query, &resume_tokens, &acknowledgement};
+constexpr std::array<kind, 4> kinds{&attach_query, &resume_tokens, &acknowledgement,
+                                    &json_web_token};
 
 }  // namespace
 }  // namespace fairlead::fuzz

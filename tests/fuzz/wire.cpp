@@ -171,11 +171,11 @@ class service final : public net::http_service {
     respond({200, "text/plain", request.method + " " + request.path + request.body, {}});
   }
   std::optional<net::http_response> upgrade(std::size_t, const upgrade_request& request,
-                                            const take_link& take) override {
+                                            net::upgrade_turn& turn) override {
     if (request.path == "/throw") throw std::runtime_error("the service has failed");
-    if (request.path == "/drop") return take(), std::nullopt;
+    if (request.path == "/drop") return turn.take(), std::nullopt;
     if (request.path != "/ws") return net::http_response{403, "text/plain", "no", {}};
-    application_.link = take();
+    application_.link = turn.take();
     application_.link->open(std::make_unique<observer>(application_));
     return std::nullopt;
   }

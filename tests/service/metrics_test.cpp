@@ -80,7 +80,7 @@ TEST_SUITE("service/metrics") {
 
   TEST_CASE("sessions are counted by type; nothing is said of them where no type is registered") {
     metrics_page page;
-    CHECK(page.render({}, {}, {}, {}, {}, {}).find("session") == std::string::npos);
+    CHECK(page.render({}, {}, {}, {}, {}, {}).find("fairlead_session") == std::string::npos);
     const auto text = page.render({}, {}, {}, {}, {}, some_types());
     CAPTURE(text);
     CHECK(has_line(text, R"(fairlead_sessions{type="run",state="attached"} 3)"));
