@@ -69,7 +69,7 @@ public_service::upgrade(std::size_t loop, const upgrade_request& request, net::u
     if (!wanted)
       return desk_.turn_away(
           request, {400, fmt::format("{}: {}", wanted.error().where, wanted.error().what)},
-          upgrade_refusal::session);
+          upgrade_refusal::attach);
     attach = std::move(*wanted);
   }
   return desk_.decide(loop, request, std::move(attach), turn);

@@ -94,7 +94,7 @@ json::object head(const connection_snapshot& c, wall_time now) {
   out["why"] = json_text(explain(c));
   out["user"] = text_or_null(c.user);
   out["metadata"] = metadata_json(c.metadata);
-  out["expires_at"] = c.expires_at ? json::value{time(*c.expires_at)} : nullptr;
+  out["expires_at"] = c.expires_at ? json::value(time(*c.expires_at)) : json::value(nullptr);
   out["peer"] = json_text(c.peer);
   out["target"] = json_text(c.target);
   out["tls"] = text_or_null(c.tls);

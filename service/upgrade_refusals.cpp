@@ -7,7 +7,7 @@ std::string_view to_string(upgrade_refusal why) noexcept {
   case upgrade_refusal::path: return "path";
   case upgrade_refusal::stopping: return "stopping";
   case upgrade_refusal::origin: return "origin";
-  case upgrade_refusal::session: return "session";
+  case upgrade_refusal::attach: return "attach";
   case upgrade_refusal::token_missing: return "token_missing";
   case upgrade_refusal::token_ambiguous: return "token_ambiguous";
   case upgrade_refusal::token_malformed: return "token_malformed";

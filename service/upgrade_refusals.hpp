@@ -14,7 +14,7 @@ enum class upgrade_refusal : std::uint8_t {
   path,             ///< there is no WebSocket there
   stopping,         ///< the server drains or shuts down
   origin,           ///< the page is not in the list
-  session,          ///< what it says of its session cannot be read
+  attach,           ///< what it says of its session cannot be read
   token_missing,    ///< there is none
   token_ambiguous,  ///< there is more than one
   token_malformed,  ///< it is none, or too large

@@ -305,7 +305,7 @@ TEST_CASE("every refusal has a reason in the metrics") {
   CHECK(knock(server->address(), "/ws", "").status == 403);
   CHECK(knock(server->address(), "/ws", "Upgrade: more\r\nSec-WebSocket-Version: 13\r\n").status ==
         426);
-  for (const auto* reason : {"path", "origin", "session", "hook"}) {
+  for (const auto* reason : {"path", "origin", "attach", "hook"}) {
     CAPTURE(reason);
     CHECK(refused(server, reason) == "1");
   }
