@@ -126,12 +126,15 @@ TEST_CASE("a hook decides later, from any thread: user and metadata are the conn
   live_server server{with_questions(held)};
   raw_client client{server->address()};
   client.send(raw_client::upgrade_request("/ws?a=b", "X-Badge: 7\r\n"));
-  auto [asked, decide] = held.asked->take();
+  const auto question = held.asked->take();
+  const auto& asked = question.request;
   CHECK(asked->path == "/ws");
   CHECK(asked->query == "a=b");
   CHECK(asked->header("x-badge") == "7");
   CHECK(asked->token == nullptr);
-  std::thread{[&] { (*decide)(admit{.user = "ann", .metadata = {{"badge", "7"}}}); }}.join();
+  std::thread{[&] {
+    (*question.decide)(admit{.user = "ann", .metadata = {{"badge", "7"}}});
+  }}.join();
   CHECK(client.receive_reply().status == 101);
   const auto opened = server.opened();
   CHECK(opened.user() == "ann");
