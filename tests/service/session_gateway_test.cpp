@@ -133,12 +133,15 @@ TEST_SUITE("service/session_gateway") {
 
   TEST_CASE("emits of one thread are in its order, and each is answered") {
     server s;
-    s.start(with_actors());
+    auto options = with_actors();
+    options.limits.max_queued_bytes = 16U
+                                      << 20U;  // the session's own bound is not what this is about
+    s.start(options);
     foreign there;
     const auto client = connect(there, s);
     const auto made = spawn(client, "run");
-    constexpr std::uint64_t most =
-        4'000;  // more than the gateway lets wait: sockets are not read meanwhile
+    // More than the gateway lets wait: sockets are not read meanwhile.
+    constexpr std::uint64_t most = 4'000;
     test::mailbox<std::uint64_t> offsets;
     for (std::uint64_t i = 0; i < most; ++i)
       made.session.emit("n", std::to_string(i), {},
