@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::uint64_t mask_size = 4;  // a client's frames are masked (RFC 6455 5.1)
 constexpr unsigned char opcode_bits = 0x0f;
+constexpr unsigned char close_opcode = 0x08;
 constexpr unsigned char control_bit = 0x08;
 constexpr unsigned char length_bits = 0x7f;
 constexpr unsigned two_more = 126;
@@ -48,7 +49,9 @@ frame_meter::reading frame_meter::read(std::string_view bytes,
 
 void frame_meter::begin(unsigned char first, std::uint32_t max_fragments) noexcept {
   part_ = part::short_length;
-  if ((first & control_bit) != 0) return;  // may come between the fragments of a message
+  over_ = over_ || (first & opcode_bits) == close_opcode;
+  // Control frames may come between the fragments of a message; what comes behind a Close is nothing.
+  if (over_ || (first & control_bit) != 0) return;
   const bool continues = (first & opcode_bits) == 0;
   fragments_ = continues ? fragments_ + 1 : 1;
   too_many_ = too_many_ || fragments_ > max_fragments;

@@ -12,7 +12,7 @@ class frame_meter {
   struct reading {
     std::uint32_t frames = 0;  ///< that begin in these bytes, control frames included
     bool too_many_fragments =
-        false;  ///< a message has more frames than it may (RFC 6455 5.4), here or earlier
+        false;  ///< a message before any Close has more frames than it may (RFC 6455 5.4), here or earlier
   };
   /// The next bytes of the stream.
   [[nodiscard]] reading read(std::string_view bytes, std::uint32_t max_fragments) noexcept;
@@ -30,6 +30,7 @@ class frame_meter {
   part part_ = part::opcode;
   std::uint8_t length_bytes_ = 0;  // that are still to come
   bool too_many_ = false;
+  bool over_ = false;  // a Close has come
   bool impossible_length_ = false;
 };
 

@@ -39,6 +39,13 @@ TEST_CASE("every frame counts once, of each form of length, however its bytes ar
     CHECK(frames_in_pieces(bytes, piece) == frames);
 }
 
+TEST_CASE("what comes behind a Close is not held against anybody [RFC 6455 5.5.1]") {
+  frame_meter meter;
+  std::string bytes = encode_frame(8, "");
+  for (int i = 0; i < 5; ++i) bytes += encode_frame(0, "x", more);
+  CHECK_FALSE(meter.read(bytes, 3).too_many_fragments);
+}
+
 TEST_CASE("fragments are counted per message, control frames between them are not [RFC 6455 5.4]") {
   frame_meter meter;
   const auto ok = [&](const std::string& bytes) {

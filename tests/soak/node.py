@@ -129,7 +129,7 @@ class Node:
         await asyncio.sleep(0.3)
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
-        await self.ended(0, 3)
+        await self.ended(0, 1, 3)  # 1: it was cut short
 
     async def kill(self):
         self.process.kill()
