@@ -90,7 +90,7 @@ void connection_core::send(protocol::chunk what) const {
 bool connection_core::send_in_run(protocol::chunk what) const {
   if (!let_in(what)) return false;
   if (actors::actor_of(*this).take_now(what)) return true;
-  actors::tell(actor, actors::send_frames{std::move(what)});
+  enqueue(std::move(what));
   return false;
 }
 

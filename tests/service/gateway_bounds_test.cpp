@@ -76,6 +76,14 @@ struct speaker {
     REQUIRE(got);
     return *got;
   }
+  /// What comes without being the answer to `ask`.
+  template <class Message>
+  Message receive() {
+    std::optional<Message> got;
+    self->receive([&](Message& m) { got = std::move(m); }, caf::after(test::longest_wait) >> [] {});
+    REQUIRE(got);
+    return *got;
+  }
   remote::emitted emit(remote::emit what) { return ask<remote::emitted>(std::move(what)); }
   caf::scoped_actor self;
   caf::actor door;
@@ -129,13 +137,7 @@ TEST_SUITE("service/gateway_bounds") {
     CHECK(other.emit(plain_emit()).result == emit_result::kept);
     auto held = n.backbone->find_session("r1");
     held.lose_owner();  // ends it, and so answers all
-    for (int i = 0; i < 3; ++i) {
-      std::optional<remote::emitted> answer;
-      s.self->receive([&](remote::emitted& e) { answer = e; },
-                      caf::after(test::longest_wait) >> [] {});
-      REQUIRE(answer);
-      CHECK(answer->result == emit_result::unacked);
-    }
+    for (int i = 0; i < 3; ++i) CHECK(s.receive<remote::emitted>().result == emit_result::unacked);
     CHECK(s.emit(plain_emit()).result == emit_result::ended);
   }
 
@@ -189,12 +191,9 @@ TEST_SUITE("service/gateway_bounds") {
     s.self->send(s.door, remote::watch{"r1"});
     s.ask<remote::sign_of_life>(remote::sign_of_life{});  // so it has been handled
     mine.end("over");
-    std::optional<remote::changed> last;
-    s.self->receive([&](remote::changed& c) { last = std::move(c); },
-                    caf::after(test::longest_wait) >> [] {});
-    REQUIRE(last);
-    CHECK(last->state == session_state::ended);
-    CHECK(last->reason == "over");
+    const auto last = s.receive<remote::changed>();
+    CHECK(last.state == session_state::ended);
+    CHECK(last.reason == "over");
   }
 
   TEST_CASE("a peer that is silent is cut; its sessions follow their policy") {
