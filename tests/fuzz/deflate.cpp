@@ -147,14 +147,11 @@ void offer(input& in) {
   promise(agreed->response().starts_with("permessage-deflate"), "an answer");
 }
 
-constexpr std::array<void (*)(input&), 4> kinds{&inflate, &compress, &scan, &offer};
+constexpr std::array<kind, 4> kinds{&inflate, &compress, &scan, &offer};
 
 }  // namespace
 }  // namespace fairlead::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  fairlead::fuzz::input in(data, size);
-  const auto which = in.up_to(fairlead::fuzz::kinds.size());
-  fairlead::fuzz::kinds[which](in);
-  return 0;
+  return fairlead::fuzz::run_one_of(fairlead::fuzz::kinds, {data, size});
 }

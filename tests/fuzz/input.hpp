@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -42,6 +43,15 @@ class input {
  private:
   std::string_view left_;
 };
+
+/// One of several things that a target tries: the first byte says which, the rest is its input.
+using kind = void (*)(input&);
+template <std::size_t N>
+int run_one_of(const std::array<kind, N>& kinds, input in) {
+  const auto which = in.up_to(N);
+  kinds[which](in);
+  return 0;
+}
 
 /// What must hold whatever the input is. If it does not, this run is a find: libFuzzer keeps its input.
 inline void promise(bool kept, std::string_view what) {

@@ -202,7 +202,6 @@ void json_web_token(input& in) {
           "only tokens for us");
 }
 
-using kind = void (*)(input&);
 constexpr std::array<kind, 4> kinds{&attach_query, &resume_tokens, &acknowledgement,
                                     &json_web_token};
 
@@ -210,8 +209,5 @@ constexpr std::array<kind, 4> kinds{&attach_query, &resume_tokens, &acknowledgem
 }  // namespace fairlead::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  fairlead::fuzz::input in(data, size);
-  const auto which = in.up_to(fairlead::fuzz::kinds.size());
-  fairlead::fuzz::kinds[which](in);
-  return 0;
+  return fairlead::fuzz::run_one_of(fairlead::fuzz::kinds, {data, size});
 }
