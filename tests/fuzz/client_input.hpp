@@ -162,8 +162,10 @@ class client_input {
         static_cast<unsigned char>(payload[0]) * 256U + static_cast<unsigned char>(payload[1]);
     const bool known = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1013) ||
                        (code >= 3000 && code <= 4999);
-    if (!known) return violate(1002);
-    if (!protocol::valid_utf8(payload.substr(2))) return violate(1007);
+    // Where both are wrong, either may be told: what no range has is looked at after the reason.
+    const bool readable = protocol::valid_utf8(payload.substr(2));
+    if (!known && (code < 5000 || readable)) return violate(1002);
+    if (!readable) return violate(1007);
     return close_ = code, false;
   }
 
