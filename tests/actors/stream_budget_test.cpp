@@ -29,7 +29,7 @@ session_types types() {
   all["short"] = {.options = {.replay_window = 5s, .attach_timeout = 1min, .max_age = 2min}};
   all["small"] = {.options = {.max_bytes = 2'000}};
   all["few"] = {.options = {.max_messages = 2}};
-  all["ends"] = {.behavior = make};
+  all["ends"] = {.behavior = make, .options = {.max_age = 10min}};
   all["restarts"] = {.behavior = make, .options = {.on_failure = behavior_failure::restarts}};
   return all;
 }
@@ -174,6 +174,18 @@ TEST_CASE(
   f.h.run();
   CHECK(f.h.emit(small.session, std::string(5'000, '1'), {.key = "k"}) ==
         emit_report{emit_result::written, 2});
+}
+
+TEST_CASE("the budget is meant to the byte: what fills it is kept, and one byte less refuses it") {
+  fixture f;
+  const auto a = f.keeps("a");
+  f.set_budget(f.counted());
+  CHECK(f.emit(a.session) == emit_result::kept);
+  CHECK(f.kept_by("a") == 1);
+  f.set_budget(f.counted() - 1);
+  CHECK(f.emit(a.session) == emit_result::overflow);
+  CHECK(f.h.look("a").offset == 2);
+  CHECK(f.kept_by("a") == 1);
 }
 
 TEST_CASE("a session that keeps nothing gets in when others have given back, not before") {
