@@ -228,35 +228,33 @@ TEST_CASE("given back at the end, whatever ends it, and though its handle is kep
     session_ender by;
     void (*end)(fixture&, const session&, session_socket&);
   };
-  using f_ = fixture;
-  using s_ = session;
-  using c_ = session_socket;
   for (const auto& w : std::vector<way>{
-           {"asked", session_ender::application, [](f_&, const s_&s, c_&) { s.end(); }},
+           {"asked", session_ender::application,
+            [](fixture&, const session&s, session_socket&) { s.end(); }},
            {"its owner is gone", session_ender::owner,
-            [](f_&, const s_&s, c_&) {
+            [](fixture&, const session&s, session_socket&) {
               s.set_owner();
               s.lose_owner();
             }},
            {"its behaviour throws", session_ender::behavior,
-            [](f_&, const s_&, c_&c) { c.link->peer_sends("throw"); }},
+            [](fixture&, const session&, session_socket&c) { c.link->peer_sends("throw"); }},
            {"killed", session_ender::behavior,
-            [](f_&, const s_&s, c_&) {
+            [](fixture&, const session&s, session_socket&) {
               caf::anon_send_exit(caf::actor_cast<caf::actor>(s.core()->actor),
                                   caf::exit_reason::kill);
             }},
            {"a handler of its own throws", session_ender::behavior,
-            [](f_&f, const s_&s, c_&) {
+            [](fixture&f, const session&s, session_socket&) {
               f.tokens_fail = true;
               s.issue_token([](const std::string&) {});
             }},
            {"nobody comes back", session_ender::abandoned,
-            [](f_&f, const s_&, c_&c) {
+            [](fixture&f, const session&, session_socket&c) {
               c.link->fails();
               f.h.advance(session_options{}.resume_window + 1s);
             }},
            {"its age", session_ender::age,
-            [](f_&f, const s_&, c_&) { f.h.advance(session_options{}.max_age + 1s); }},
+            [](fixture&f, const session&, session_socket&) { f.h.advance(3min + 1s); }},
        }) {
     CAPTURE(w.name);
     fixture f;
