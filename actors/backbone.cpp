@@ -216,6 +216,7 @@ std::shared_ptr<const ended_session> backbone::find_ended_session(const std::str
 std::vector<ended_session> backbone::ended_sessions() const { return impl_->env.sessions.ended(); }
 
 std::size_t backbone::session_count() const { return impl_->env.sessions.size(); }
+std::size_t backbone::stream_bytes() const noexcept { return impl_->env.streams.total(); }
 
 void backbone::read_inbox(const std::string& id, std::uint64_t after, std::size_t limit,
                           milliseconds wait, std::function<void(inbox_page)> done) {

@@ -20,6 +20,7 @@
 #include "protocol/machine.hpp"
 #include "protocol/queue_tally.hpp"
 #include "protocol/session_machine.hpp"
+#include "protocol/stream_tally.hpp"
 
 namespace fairlead::actors {
 
@@ -68,6 +69,7 @@ struct environment {
   drain_record drain;
   user_seats seats;
   session_directory sessions;
+  protocol::stream_tally streams;
   std::atomic<bool> over{false};  // the supervisor has ended
   const std::shared_ptr<stop_record> stopped = std::make_shared<stop_record>();
 

@@ -4,10 +4,13 @@
 #include <utility>
 
 #include "actors/connection_actor.hpp"
+#include "protocol/defect.hpp"
 
 namespace fairlead::actors {
 
 namespace machine = protocol::sessions;
+using protocol::defect;
+using protocol::planted;
 
 namespace {
 
@@ -97,7 +100,7 @@ void session_actor::on(const session_begin& m) {
 void session_actor::on(session_due) {
   alarm_at_ = protocol::time_point::max();
   const auto now = loop().now();
-  stream_.trim(now);
+  trim_stream();
   std::erase_if(waiters_, [&](const waiter& w) { return w.deadline <= now; });
   std::erase_if(readers_, [&](const reader& r) {
     if (r.deadline > now) return false;
@@ -252,6 +255,9 @@ void session_actor::on_crash(std::string_view what) {
 void session_actor::on_exit() {
   // Without this it was killed or broke: its end is reported all the same.
   apply(machine::ask_end{session_ender::behavior, "internal error"});
+  // A handle that is kept keeps this actor, but not what it kept.
+  stream_.shrink(0);
+  if (!planted(defect::ghost_events)) count_kept();
   alarm_.cancel();
   core_.reset();  // it holds this actor
 }

@@ -91,6 +91,9 @@ class session_actor final : public lean_actor {
   void pump(socket&);
   [[nodiscard]] bool send_one(socket&, protocol::receipt);
   void drop_hopeless();
+  [[nodiscard]] std::uint64_t keep(const emit_event&, protocol::time_point now);
+  void trim_stream();
+  void count_kept();
   void wait_for_ack(waiter);
   void acked(std::uint64_t offset);
   void into_inbox(socket&, const message&);
@@ -113,6 +116,7 @@ class session_actor final : public lean_actor {
   session_ptr core_;
   protocol::sessions::state state_;
   protocol::stream stream_;
+  std::size_t counted_ = 0;  // of its bytes, in the environment's tally
   protocol::resume_tokens tokens_;
   std::unique_ptr<session_behavior> behavior_;
   std::vector<socket> sockets_;

@@ -74,7 +74,7 @@ void session_actor::carry_out(const machine::catch_up& e) {
   }
   if (const auto* const over = std::get_if<machine::ended>(&state_))  // a behaviour threw
     return turn_away(who, close_code::session_ended, over->info.reason, attach_outcome::ended);
-  stream_.trim(now);
+  trim_stream();
   const auto& wants = *who->attach;
   const bool recovered =
       stream_.can_recover(wants.after, wants.epoch) || planted(defect::blind_to_gaps);
@@ -160,9 +160,8 @@ void session_actor::carry_out(const machine::append&) {
     m.asked->appended(before, emit_result::unacked, true);
     return wait_for_ack({before, now + m.ack_timeout, std::move(m.asked)});
   }
-  const auto offset = stream_.append(protocol::encode_event(core_->id, stream_.top() + 1, m.type,
-                                                            m.data, env_.options.wall_clock()),
-                                     now);
+  const auto offset = keep(m, now);
+  if (offset == 0) return carry_out(machine::refuse_emit{emit_result::overflow});
   bump(counts().emitted);
   if (!m.key.empty()) {
     if (keys_.size() < most_keys)
@@ -173,6 +172,33 @@ void session_actor::carry_out(const machine::append&) {
   if (m.asked) m.asked->appended(offset, waits ? emit_result::unacked : emit_result::kept);
   send_last(waits ? nullptr : m.asked);
   if (waits) wait_for_ack({offset, now + m.ack_timeout, std::move(m.asked)});
+}
+
+/// The offset that it gets; 0, and nothing has changed, if the other sessions' streams leave no room for it.
+std::uint64_t session_actor::keep(const emit_event& m, protocol::time_point now) {
+  auto event = protocol::encode_event(core_->id, stream_.top() + 1, m.type, m.data,
+                                      env_.options.wall_clock());
+  const auto room = env_.streams.room(env_.limits().max_total_stream_bytes, counted_);
+  if (event.frame().size() > room) {
+    env_.count(protocol::limit_hit::stream_budget_refused);
+    return 0;
+  }
+  const auto offset = stream_.append(std::move(event), now);
+  // Behind the stream's own bounds, which may have made room enough.
+  if (const auto early = stream_.shrink(room); early > 0)
+    env_.count(protocol::limit_hit::stream_budget_dropped, early);
+  count_kept();
+  return offset;
+}
+
+void session_actor::trim_stream() {
+  stream_.trim(loop().now());
+  count_kept();
+}
+
+/// After each change of what the stream keeps.
+void session_actor::count_kept() {
+  env_.streams.change(std::exchange(counted_, stream_.bytes()), stream_.bytes());
 }
 
 void session_actor::wait_for_ack(waiter w) {

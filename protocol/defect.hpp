@@ -22,13 +22,14 @@ enum class defect : std::uint8_t {
   eager_acks,       ///< an acknowledgement counts for all that wait
   used_token_gone,  ///< a token is used up before its successor was seen
   double_answer,    ///< an emit may be answered twice
+  ghost_events,     ///< what an ended session kept is still counted
 };
-inline constexpr std::array<std::string_view, 13> defect_names{
+inline constexpr std::array<std::string_view, 14> defect_names{
     "none",          "unsealed_wire",   "silent_writes", "unbounded_queue",
 
     "forgotten_end", "events_make_way", "blind_to_gaps", "event_twice",
     "event_skipped", "sleeping_socket", "eager_acks",    "used_token_gone",
-    "double_answer"};
+    "double_answer", "ghost_events"};
 
 #ifdef FAIRLEAD_DEFECTS
 inline defect planted_defect = defect::none;

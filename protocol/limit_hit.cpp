@@ -11,6 +11,8 @@ std::string_view to_string(limit_hit what) noexcept {
   case limit_hit::dropped_oldest: return "dropped_oldest";
   case limit_hit::replaced: return "replaced";
   case limit_hit::queue_budget: return "queue_budget";
+  case limit_hit::stream_budget_dropped: return "stream_budget_dropped";
+  case limit_hit::stream_budget_refused: return "stream_budget_refused";
   case limit_hit::pending_broadcasts: return "pending_broadcasts";
   case limit_hit::message_too_big: return "message_too_big";
   case limit_hit::too_many_fragments: return "too_many_fragments";

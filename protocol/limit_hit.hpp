@@ -12,13 +12,15 @@ namespace fairlead::protocol {
 /// before `last_`, and has its name in limit_hit.cpp.
 enum class limit_hit : std::uint8_t {
   // what is sent
-  overflow,            ///< sends refused for want of room in one connection's queue
-  too_large,           ///< sends refused for their size
-  slow_close,          ///< slow consumers that were closed
-  expired,             ///< messages whose time to live passed in the queue
-  dropped_oldest,      ///< messages dropped from the queue for newer ones
-  replaced,            ///< messages replaced by a newer one with the same key
-  queue_budget,        ///< connections closed because all queues together held too much
+  overflow,               ///< sends refused for want of room in one connection's queue
+  too_large,              ///< sends refused for their size
+  slow_close,             ///< slow consumers that were closed
+  expired,                ///< messages whose time to live passed in the queue
+  dropped_oldest,         ///< messages dropped from the queue for newer ones
+  replaced,               ///< messages replaced by a newer one with the same key
+  queue_budget,           ///< connections closed because all queues together held too much
+  stream_budget_dropped,  ///< events given up early because all streams together kept too much
+  stream_budget_refused,  ///< emits refused because of that
   pending_broadcasts,  ///< broadcasts and sends by id refused because too many waited for their fan-out
   // what is received
   message_too_big,      ///< closes with 1009

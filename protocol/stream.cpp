@@ -23,6 +23,12 @@ void stream::trim(time_point now) {
   while (size() > 0 && now - entries_[gone_].at >= limits_.age) drop_first();
 }
 
+std::size_t stream::shrink(std::size_t bytes) {
+  const auto before = size();
+  while (bytes_ > bytes) drop_first();
+  return before - size();
+}
+
 void stream::drop_until(std::uint64_t offset) {
   while (size() > 0 && first() <= offset) drop_first();
 }

@@ -38,6 +38,8 @@ class stream {
   std::uint64_t append(message, time_point now);
   /// Drops what has become too old.
   void trim(time_point now);
+  /// Drops the oldest until at most so many bytes are kept; how many messages these were.
+  std::size_t shrink(std::size_t bytes);
   /// Drops everything up to this number.
   void drop_until(std::uint64_t offset);
   /// When `trim` has something to do next; time_point::max() if nothing is kept.

@@ -197,7 +197,7 @@ void internal_api::tree(const net::http_request&, net::respond respond) {
        kinds = options_.backbone->session_types()](const actors::tree_snapshot& tree) {
         const auto at = now();
         auto body = tree_json(tree, at);
-        body["supervisor"].as_object()["sessions"] = sessions_tree_json(kinds);
+        body["supervisor"].as_object()["sessions"] = sessions_tree_json(kinds, status);
         body["server"] = status_json(status, at);
         respond(json_answer(body));
       });

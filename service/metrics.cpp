@@ -135,7 +135,7 @@ void add_messages(page& out, const totals& all) {
 }
 
 /// Nothing where no type is registered.
-void add_sessions(page& out, const session_kinds& kinds) {
+void add_sessions(page& out, const session_kinds& kinds, const server_status& server) {
   if (kinds.empty()) return;
   using counts = actors::session_counts;
   const auto by_type = [&](const char* name, const char* help,
@@ -167,6 +167,11 @@ void add_sessions(page& out, const session_kinds& kinds) {
   by_type("fairlead_session_events_total", "Events that entered streams.", &counts::emitted);
   by_type_and("fairlead_session_events_refused_total", "Events that did not, by why.", "reason",
               &counts::refused, std::type_identity<emit_result>{});
+  out.gauge("fairlead_session_kept_bytes",
+            "Of events that all sessions keep, frame headers included.")
+      .value(std::uint64_t{server.stream_bytes});
+  out.gauge("fairlead_session_kept_max_bytes", "The budget for them, max_total_stream_bytes.")
+      .value(std::uint64_t{server.max_total_stream_bytes});
   by_type("fairlead_session_events_replayed_total", "Events sent to sockets that had missed them.",
           &counts::replayed);
   by_type("fairlead_session_messages_received_total", "Clients' messages to sessions.",
@@ -272,7 +277,7 @@ std::string metrics_page::render(const actors::metrics_snapshot& now, const serv
   add_connections(out, all);
   add_messages(out, all);
   add_actors(out, now, all);
-  add_sessions(out, kinds);
+  add_sessions(out, kinds, server);
   if (server.gateway) add_gateway(out, *server.gateway);
   add_server(out, server, hits, refusals);
   add_process(out, process);

@@ -53,6 +53,9 @@ void for_each_limit(Limits& l, Visitor&& visit) {
         "WebSockets of one user; past it 503");
   visit("max_sessions", l.max_sessions, uint64_t{1}, uint64_t{1} << 24,
         "sessions that have not ended; past it spawning one is refused: too_many");
+  visit("max_total_stream_bytes", l.max_total_stream_bytes, uint64_t{1}, any,
+        "bytes of events that all sessions may keep together; past it a session gives up its own "
+        "oldest");
   visit("max_accepts_per_second", l.max_accepts_per_second, uint64_t{1}, uint64_t{1} << 24,
         "new sockets per second, whole server; past it they wait in the kernel's queue");
   visit("max_fragments", l.max_fragments, uint64_t{1}, uint64_t{1} << 24,

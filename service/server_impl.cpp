@@ -182,6 +182,8 @@ service::server_status server::impl::status() const {
   service::server_status s{.ready = !unready_, .started = started_, .listen = {}, .internal = {}};
   s.loops = loops_.size();
   s.connections = backbone_->connection_count();
+  s.stream_bytes = backbone_->stream_bytes();
+  s.max_total_stream_bytes = backbone_->limits().max_total_stream_bytes;
   const std::lock_guard lock{mutex_};
   s.listen = address_;
   s.internal = internal_address_;

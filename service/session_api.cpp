@@ -41,8 +41,8 @@ std::string_view advice(emit_result r) noexcept {
   case emit_result::unacked:
     return "no client acknowledged it in time; it is in the stream all the same";
   case emit_result::overflow:
-    return "too many events of this session wait for their turn or an acknowledgement; send more "
-           "slowly";
+    return "too many events of this session wait for their turn or an acknowledgement, or all "
+           "sessions together keep max_total_stream_bytes; send more slowly";
   case emit_result::too_large:
     return "data: larger than one message, or this session's stream, may be "
            "(max_send_size, max_bytes)";
@@ -242,6 +242,8 @@ void session_api::list(const net::http_request& request, net::respond respond) {
   if (!query) return respond(bad_request(query.error()));
   json::object body;
   body["taken_at"] = json_text(rfc3339(now()));
+  body["kept_bytes"] = backbone_.stream_bytes();  // of all, whatever the query
+  body["max_total_stream_bytes"] = backbone_.limits().max_total_stream_bytes;
   const auto& q = *query;
   if (q.state == session_state::ended) {
     json::array rows;

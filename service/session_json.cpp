@@ -147,7 +147,7 @@ json::array inbox_json(const std::vector<inbox_message>& messages) {
   return all;
 }
 
-json::object sessions_tree_json(const session_kinds& kinds) {
+json::object sessions_tree_json(const session_kinds& kinds, const server_status& server) {
   json::array types;
   std::int64_t all = 0;
   for (const auto& kind : kinds) {
@@ -161,7 +161,10 @@ json::object sessions_tree_json(const session_kinds& kinds) {
                                  {"by_state", std::move(by_state)},
                                  {"restarts", kind->counts.restarts.load()}});
   }
-  return {{"sessions", all}, {"types", std::move(types)}};
+  return {{"sessions", all},
+          {"kept_bytes", server.stream_bytes},
+          {"max_total_stream_bytes", server.max_total_stream_bytes},
+          {"types", std::move(types)}};
 }
 
 }  // namespace fairlead::service

@@ -10,6 +10,7 @@
 
 #include "actors/session_core.hpp"
 #include "protocol/snapshot.hpp"
+#include "service/server_status.hpp"
 
 /// Sessions as JSON, by the rules of service/snapshot_json.hpp. Pure.
 namespace fairlead::service {
@@ -28,7 +29,7 @@ namespace fairlead::service {
 [[nodiscard]] boost::json::array inbox_json(const std::vector<inbox_message>&);
 
 using session_kinds = std::vector<std::shared_ptr<const actors::registered_type>>;
-/// The part of /debug/tree about sessions: how many, by type and state.
-[[nodiscard]] boost::json::object sessions_tree_json(const session_kinds&);
+/// The part of /debug/tree about sessions: how many, by type and state, and what they keep together.
+[[nodiscard]] boost::json::object sessions_tree_json(const session_kinds&, const server_status&);
 
 }  // namespace fairlead::service

@@ -33,6 +33,8 @@ struct limits {
       15'000;  ///< sockets of one IPv4 address or one IPv6 /64; past it 503
   std::size_t max_connections_per_user = 1'000;  ///< WebSockets of one user; past it 503
   std::size_t max_sessions = 20'000;  ///< that have not ended; past it spawning one is refused
+  std::size_t max_total_stream_bytes =
+      1024 * 1024 * 1024;  ///< of events that all sessions keep; past it an emitter's oldest go
   std::uint32_t max_accepts_per_second = 5'000;  ///< whole server; past it newcomers wait
   std::uint32_t max_fragments = 128;  ///< frames of one inbound message; more closes with 1008
   std::uint32_t max_inbound_messages_per_second =

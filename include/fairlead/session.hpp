@@ -52,13 +52,13 @@ struct session_end {
 
 /// What became of one `emit`. Exactly one is reported for each.
 enum class emit_result : std::uint8_t {
-  written,          ///< in the stream, and the kernel took the last byte for at least one socket
-  kept,             ///< in the stream for who attaches or catches up; no socket has it yet
-  acked,            ///< only where asked for: a client has said that it has it
-  unacked,          ///< asked for, and not acknowledged in time, or before the session ended
-  ended,            ///< refused: the session has ended
-  overflow,         ///< refused: too many emits wait for their turn, or for an acknowledgement
-  too_large,        ///< refused: larger than one message may be
+  written,    ///< in the stream, and the kernel took the last byte for at least one socket
+  kept,       ///< in the stream for who attaches or catches up; no socket has it yet
+  acked,      ///< only where asked for: a client has said that it has it
+  unacked,    ///< asked for, and not acknowledged in time, or before the session ended
+  ended,      ///< refused: the session has ended
+  overflow,   ///< refused: too many emits wait for a turn or an ack, or all sessions keep too much
+  too_large,  ///< refused: larger than one message may be
   invalid_data,     ///< refused: `data` is no JSON, or the type no name
   no_such_session,  ///< refused
 };

@@ -86,6 +86,19 @@ TEST_CASE("age: dropped at trim and at append, and it says when") {
   CHECK(s.first() == 3);
 }
 
+TEST_CASE("shrunk: the oldest go until it fits, and it says how many these were") {
+  stream s{"e", roomy};
+  for (int i = 0; i < 5; ++i) s.append(of(18), start);  // a frame of 20
+  CHECK(s.shrink(100) == 0);
+  CHECK(s.shrink(99) == 1);
+  CHECK(s.first() == 2);
+  CHECK(s.shrink(40) == 2);
+  CHECK(s.bytes() == 40);
+  CHECK(s.shrink(0) == 2);
+  CHECK(s.top() == 5);
+  CHECK(s.first() == 6);
+}
+
 TEST_CASE("a reader's position drops what is before it") {
   stream s{"e", roomy};
   for (int i = 0; i < 5; ++i) s.append(of(1), start);
@@ -123,6 +136,9 @@ TEST_CASE("property: it is a plain queue with a number in front") {
       while (!model.empty() && now - model.front().at >= bounds.age) model.pop_front();
       if (random() % 5 == 0) {
         s.trim(now);
+        const std::size_t most = random() % (2 * bounds.bytes), before = model.size();
+        while (bytes() > most) model.pop_front();
+        REQUIRE(s.shrink(most) == before - model.size());
       } else {
         model.push_back({text, now});
         while (!model.empty() && (model.size() > bounds.messages || bytes() > bounds.bytes))

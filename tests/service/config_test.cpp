@@ -79,6 +79,7 @@ min_size = 0
 [limits]
 max_message_size = 1000
 max_queued_messages = 7
+max_total_stream_bytes = 5000
 slow_consumers = "drop_oldest"
 close_timeout = "1500ms"
 [log]
@@ -117,6 +118,7 @@ rate = 7
     CHECK(s.server.compression.min_size == 0);
     CHECK(s.server.limits.max_message_size == 1000);
     CHECK(s.server.limits.max_queued_messages == 7);
+    CHECK(s.server.limits.max_total_stream_bytes == 5000);
     CHECK(s.server.limits.slow_consumers == slow_policy::drop_oldest);
     CHECK(s.server.limits.close_timeout == 1500ms);
     CHECK(s.log_level == severity::debug);

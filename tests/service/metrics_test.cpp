@@ -81,7 +81,8 @@ TEST_SUITE("service/metrics") {
   TEST_CASE("sessions are counted by type; nothing is said of them where no type is registered") {
     metrics_page page;
     CHECK(page.render({}, {}, {}, {}, {}, {}).find("fairlead_session") == std::string::npos);
-    const auto text = page.render({}, {}, {}, {}, {}, some_types());
+    const auto text = page.render({}, {.stream_bytes = 700, .max_total_stream_bytes = 1'000}, {},
+                                  {}, {}, some_types());
     CAPTURE(text);
     CHECK(has_line(text, R"(fairlead_sessions{type="run",state="attached"} 3)"));
     CHECK(has_line(text, R"(fairlead_sessions{type="run",state="detached"} 0)"));
@@ -89,6 +90,9 @@ TEST_SUITE("service/metrics") {
     CHECK(has_line(text, R"(fairlead_sessions_spawned_total{type="run"} 5)"));
     CHECK(has_line(text, R"(fairlead_sessions_ended_total{type="run",by="owner"} 2)"));
     CHECK(has_line(text, R"(fairlead_session_attaches_total{type="run",result="gap"} 1)"));
+    CHECK(has_line(text, "# TYPE fairlead_session_kept_bytes gauge"));
+    CHECK(has_line(text, "fairlead_session_kept_bytes 700"));
+    CHECK(has_line(text, "fairlead_session_kept_max_bytes 1000"));
     CHECK(
         has_line(text, R"(fairlead_session_events_refused_total{type="run",reason="overflow"} 4)"));
   }
@@ -126,7 +130,7 @@ TEST_SUITE("service/metrics") {
       CHECK(text.find("# HELP " + name + " ") != std::string::npos);
       CHECK(name.ends_with("_total") == (type == "counter"));
     }
-    CHECK(families.size() == 41);
+    CHECK(families.size() == 43);
   }
 
   TEST_CASE("a loop that does not answer keeps its last figures: no counter goes back") {

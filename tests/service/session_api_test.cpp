@@ -200,6 +200,7 @@ TEST_SUITE("service/session_api") {
 
   TEST_CASE_FIXTURE(fixture, "sessions are listed by id, filtered and paged; the ended apart") {
     for (const auto* id : {"a", "b", "c", "d"}) spawn(id);
+    emit("a", R"(, "wait": true)");
     post(api(), "/api/spawn_session", R"({"type": "chat", "user": "ann", "id": "e"})");
     CHECK(get(api(), "/api/sessions?type=chat").body.at("matching") == 1);
     CHECK(get(api(), "/api/sessions?user=ann").body.at("returned") == 1);
@@ -209,6 +210,8 @@ TEST_SUITE("service/session_api") {
     for (int page = 0; page < 3; ++page) {
       const auto reply = get(api(), "/debug/sessions?limit=2&cursor=" + cursor);
       CHECK(reply.body.at("matching") == 5);
+      CHECK(reply.body.at("kept_bytes").as_int64() > 0);  // of all, on each page
+      CHECK(reply.body.at("max_total_stream_bytes") == limits{}.max_total_stream_bytes);
       for (const auto& row : reply.body.at("sessions").as_array()) seen += text_of(row.at("id"));
       const auto& more = reply.body.at("next_cursor");
       CHECK(more.is_null() == (page == 2));
@@ -224,10 +227,14 @@ TEST_SUITE("service/session_api") {
 
     const auto tree = get(api(), "/debug/tree").body.at("supervisor").at("sessions");
     CHECK(tree.at("sessions") == 3);
+    const auto kept = tree.at("kept_bytes").as_int64();
+    CHECK(kept == get(api(), "/api/session/a").body.at("kept_bytes").as_int64());
+    CHECK(tree.at("max_total_stream_bytes") == limits{}.max_total_stream_bytes);
     CHECK(tree.at("types").as_array().back().at("type") == "run");
     CHECK(tree.at("types").as_array().back().at("by_state").at("detached") == 3);
     const auto page = test::request(api(), "GET", "/metrics").body;
     CHECK(says(page, R"(fairlead_sessions_ended_total{type="run",by="application"} 1)"));
+    CHECK(says(page, "fairlead_session_kept_bytes " + std::to_string(kept)));
   }
 
   TEST_CASE_FIXTURE(fixture,

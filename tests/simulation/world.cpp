@@ -74,6 +74,7 @@ world::world(std::uint64_t seed, bool traces)
     o.limits.close_timeout = 500ms;
     o.limits.slow_consumers = policy;
     if (chance(30)) o.limits.max_total_queued_bytes = 3 * most_queued_;
+    if (chance(30)) o.limits.max_total_stream_bytes = most_kept_ = 300 + below(2'000);
     o.user_linger = 200ms;
     if (!traces_) o.logger = nullptr;
     if (chance(30))
@@ -411,6 +412,7 @@ void world::check_bounds(const peer& p) const {
 
 void world::check() {
   require(broken_.empty(), broken_);
+  if (harness_->backbone) check_kept();
   for (auto& p : peers_) {
     if (p->gone) continue;
     look_at(*p);
@@ -421,6 +423,22 @@ void world::check() {
     note("link {} is over", p->seen.number());
     if (p->reader != SIZE_MAX) readers_[p->reader].lost(p->seen.closed_with());
   }
+}
+
+/// All loops are turned by one thread: nobody passes the budget here.
+void world::check_kept() const {
+  const auto kept = harness_->backbone->stream_bytes();
+  require(kept <= most_kept_, fmt::format("{} bytes of events are kept, of {}", kept, most_kept_));
+}
+
+/// What is counted for all streams is what these keep.
+void world::check_tally() {
+  std::size_t kept = 0;
+  for (const auto& s : sessions_)
+    if (s.handle.state() != session_state::ended) kept += harness_->look(s.handle.id()).kept_bytes;
+  require(harness_->backbone->stream_bytes() == kept,
+          fmt::format("{} bytes of events are counted, {} are kept",
+                      harness_->backbone->stream_bytes(), kept));
 }
 
 /// Nothing is under way any more: who is attached has all that there is.
@@ -456,6 +474,7 @@ void world::finish() {
   require(harness_->backbone->session_count() == sessions,
           fmt::format("{} sessions are counted, {} live", harness_->backbone->session_count(),
                       sessions));
+  check_tally();
   note("the server stops");
   harness_->stop(1s, false);
   check();

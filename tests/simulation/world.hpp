@@ -45,6 +45,8 @@ class world {
   void look_at(peer&);
   void check_bounds(const peer&) const;
   void check_all_caught_up() const;
+  void check_kept() const;
+  void check_tally();
 
   // What may happen. Each does nothing where there is nobody to do it.
   void turn_loops();
@@ -81,6 +83,7 @@ class world {
   std::vector<std::string> trace_;
   std::uint64_t step_ = 0;
   std::size_t most_queued_;
+  std::size_t most_kept_ = SIZE_MAX;  // by all sessions
   std::string broken_;
   // Above the harness: its last callbacks go here.
   ledger ledger_;
