@@ -219,14 +219,18 @@ std::size_t backbone::session_count() const { return impl_->env.sessions.size();
 std::size_t backbone::stream_bytes() const noexcept { return impl_->env.streams.total(); }
 
 void backbone::read_inbox(const std::string& id, std::uint64_t after, std::size_t limit,
-                          milliseconds wait, std::function<void(inbox_page)> done) {
+                          milliseconds wait, std::string epoch,
+                          std::function<void(inbox_page)> done) {
   const auto found = impl_->env.sessions.find(id);
   auto asked = std::make_shared<inbox_sink>(std::move(done));
   if (found.session)
-    return tell(
-        found.session->actor,
-        actors::read_inbox{after, limit, std::min(wait, protocol::longest_wait), std::move(asked)});
-  asked->answer({found.ended != nullptr, found.ended != nullptr, {}});
+    return tell(found.session->actor,
+                actors::read_inbox{after, limit, std::min(wait, protocol::longest_wait),
+                                   std::move(epoch), std::move(asked)});
+  inbox_page page;
+  page.found = page.ended = found.ended != nullptr;
+  if (found.ended) page.unread = found.ended->unread;
+  asked->answer(std::move(page));
 }
 
 std::vector<session> backbone::sessions() const {

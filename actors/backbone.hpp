@@ -149,7 +149,7 @@ class backbone {
   [[nodiscard]] std::vector<session> sessions() const;  ///< that have not ended, in no order
   /// Messages of clients behind `after`, which counts as done with; waits for some up to `wait`.
   void read_inbox(const std::string& id, std::uint64_t after, std::size_t limit, milliseconds wait,
-                  std::function<void(inbox_page)> done);
+                  std::string epoch, std::function<void(inbox_page)> done);
   struct sessions_snapshot {
     std::vector<session_snapshot> sessions;  ///< in no order
     std::vector<std::string> unanswered;     ///< ids

@@ -29,7 +29,7 @@ class companion final : public pinned_actor {
   caf::behavior make_behavior() override {
     return {
         [this](const companion_received& m) {
-          handled_by(m.who);
+          handled_by(m.who, m.what);
           guarded("received", [&] { what_->received(connection{m.who}, m.what); });
         },
         [this](const companion_opened& m) {
@@ -73,9 +73,9 @@ class companion final : public pinned_actor {
     std::uint32_t handled;
   };
 
-  void handled_by(const core_ptr& who) {
+  void handled_by(const core_ptr& who, const message& what) {
     for (auto& s : serving_)
-      if (s.who == who) ++s.handled;
+      if (s.who == who) s.handled += weight_of(what);
   }
 
   template <class Function>

@@ -283,7 +283,7 @@ void connection_actor::on(const admitted& m) {
 }
 
 void connection_actor::on(handled m) {
-  unhandled_ -= std::min(unhandled_, m.messages);
+  unhandled_ -= std::min(unhandled_, m.weight);
   if (!paused_ || unhandled_ > env_.limits().max_unhandled_messages / 2) return;
   paused_ = false;
   if (!waits_) link_->resume_reading();

@@ -139,7 +139,7 @@ class connection_actor final : public lean_actor {
   };
   std::unique_ptr<expiry> expiry_;  // once something with a time to live was queued
   std::vector<caf::strong_actor_ptr> companions_;
-  std::uint32_t unhandled_ = 0;  // inbound messages that companions have not handled yet
+  std::uint32_t unhandled_ = 0;  // weight of inbound messages that companions have not handled yet
   bool paused_ = false;          // reading, for that reason
   bool waits_ = false;           // reading, for an inbound message that is in the mailbox
   bool to_flush_ = false;        // something was handed to the link in this run

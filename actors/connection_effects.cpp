@@ -169,7 +169,7 @@ void connection_actor::carry_out(protocol::deliver& e) {
   counts_.bytes_in += e.what.size();
   for (const auto& companion : companions_) {
     tell(companion, companion_received{core_, e.what});
-    ++unhandled_;
+    unhandled_ += weight_of(e.what);
   }
   if (unhandled_ >= env_.limits().max_unhandled_messages && !paused_) {
     paused_ = true;

@@ -65,9 +65,14 @@ struct link_report {
 struct admitted {
   caf::strong_actor_ptr user_companion;
 };
-/// From a companion: it has handled this many messages; more may be read.
+/// What an inbound message counts for while it waits for a companion: a large one for several.
+inline constexpr std::size_t most_bytes_of_weight_1 = 4096;
+[[nodiscard]] inline std::uint32_t weight_of(const message& m) noexcept {
+  return static_cast<std::uint32_t>(1 + m.size() / most_bytes_of_weight_1);
+}
+/// From a companion: it has handled messages of this weight; more may be read.
 struct handled {
-  std::uint32_t messages;
+  std::uint32_t weight;
 };
 /// From itself, behind what an inbound message that had to wait made it send.
 struct read_on {};

@@ -27,7 +27,7 @@ void emit_receipt::answer(const emit_report& r) noexcept {
   if (!answered_.exchange(true)) call_back(done_, r);
 }
 
-inbox_sink::~inbox_sink() { call_back(done_, inbox_page{true, true, {}}); }
+inbox_sink::~inbox_sink() { call_back(done_, inbox_page{.found = true, .ended = true}); }
 
 end_receipt::~end_receipt() { call_back(done_, who_->why_ended()); }
 watch_sink::~watch_sink() { tell(session_state::ended, who_->why_ended()); }

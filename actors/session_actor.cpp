@@ -233,7 +233,8 @@ void session_actor::carry_out(const machine::report_ended& e) {
                  {"reason", info.reason},
                  {"offset", stream_.top()}});
   env_.sessions.remove({core_->id, core_->user, core_->type->name, began_wall_,
-                        env_.options.wall_clock(), info, stream_.top()});
+                        env_.options.wall_clock(), info, stream_.top(),
+                        inbox_ ? inbox_->size() : 0});
   const bool failed = info.by == session_ender::behavior;
   for (auto& s : sockets_) {
     const auto why =
@@ -268,6 +269,7 @@ void session_actor::on_exit() {
   apply(machine::ask_end{session_ender::behavior, "internal error"});
   // A handle that is kept keeps this actor, but not what it kept.
   stream_.shrink(0);
+  inbox_.reset();
   if (!planted(defect::ghost_events)) count_kept();
   alarm_.cancel();
   core_.reset();  // it holds this actor
@@ -305,6 +307,7 @@ session_snapshot session_actor::snapshot() {
   s.received = received_;
   s.resumes = resumes_;
   s.inbox = inbox_ ? inbox_->size() : 0;
+  s.inbox_bytes = inbox_ ? inbox_->bytes() : 0;
   s.inbox_readers = readers_.size();
   s.mailbox = mailbox_size();
   s.restarts = restarts_;

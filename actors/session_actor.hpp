@@ -34,8 +34,8 @@ class session_actor final : public lean_actor {
     std::uint32_t token;         // that it holds
     bool lagging = false;        // `send_more` comes when its queue has room
     bool unwritten = false;      // sent to in this run, which is to be finished
-    std::uint32_t handled = 0;   // messages of its to be reported as handled after this run
-    std::uint32_t withheld = 0;  // in the inbox, which is full
+    std::uint32_t handled = 0;   // weight of its messages to be reported as handled after this run
+    std::uint32_t withheld = 0;  // of those in the inbox, which is full
   };
   struct waiter {  // for an acknowledgement
     std::uint64_t offset;
@@ -101,6 +101,7 @@ class session_actor final : public lean_actor {
   void acked(std::uint64_t offset);
   void into_inbox(socket&, const message&);
   [[nodiscard]] bool inbox_full() const;
+  [[nodiscard]] bool inbox_overflows() const;
   void answer_readers();
   void answer(const read_inbox&);
   void make_behavior();

@@ -88,6 +88,7 @@ struct read_inbox {
   std::uint64_t after;
   std::size_t limit;
   std::chrono::milliseconds wait;
+  std::string epoch;
   inbox_sink_ptr asked;
 };
 /// From handles: somebody owns it, or that one is gone.

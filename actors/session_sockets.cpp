@@ -317,13 +317,13 @@ void session_actor::on(const companion_received& m) {
   if (!s) return;
   if (const auto offset =
           m.what.kind() == message_kind::text ? protocol::parse_ack(m.what.view()) : std::nullopt) {
-    ++s->handled;
+    s->handled += weight_of(m.what);
     return acked(*offset);
   }
   ++received_;
   bump(counts().received);
   if (!core_->type->what.behavior) return into_inbox(*s, m.what);
-  ++s->handled;
+  s->handled += weight_of(m.what);
   guarded("on_message", [&] { behavior_->on_message(handle(), connection{m.who}, m.what); });
 }
 
@@ -335,16 +335,32 @@ void session_actor::into_inbox(socket& s, const message& what) {
   if (!inbox_)
     inbox_ = std::make_unique<protocol::stream>(
         std::string{}, protocol::stream_limits{SIZE_MAX, SIZE_MAX, std::chrono::hours{24 * 365}});
-  // A socket stops being read when too much of its is withheld. One that comes back again and again is stopped here.
-  if (inbox_->size() >= 2 * options().max_inbox)
+  if (inbox_overflows()) {
+    env_.count(protocol::limit_hit::inbox_overflow);
     return s.who->close(close_code::try_again_later, "the session's owner does not read",
                         initiator::limit, {});
+  }
   inbox_->append(what, loop().now());
-  ++(inbox_full() ? s.withheld : s.handled);
+  (inbox_full() ? s.withheld : s.handled) += weight_of(what);
   answer_readers();
 }
 
+/// A socket is not read any more when too much of its is withheld. So this is met by none of those that are there, but by one
+/// that comes again and again, and sends as much each time.
+bool session_actor::inbox_overflows() const {
+  const auto& bounds = env_.limits();
+  const auto messages = sockets_.size() * bounds.max_unhandled_messages;
+  const auto bytes = messages * most_bytes_of_weight_1 + sockets_.size() * bounds.max_message_size;
+  return inbox_->size() >= options().max_inbox + messages ||
+         inbox_->bytes() >= options().max_bytes + bytes;
+}
+
 void session_actor::on(read_inbox& m) {
+  const auto last = inbox_ ? inbox_->top() : 0;
+  if (m.after > last || (!m.epoch.empty() && m.epoch != stream_.epoch())) {
+    inbox_page page{.found = true, .epoch = stream_.epoch(), .another = true, .last = last};
+    return m.asked->answer(std::move(page));
+  }
   if (inbox_) {
     inbox_->drop_until(m.after);
     if (!inbox_full())
@@ -364,11 +380,13 @@ void session_actor::answer_readers() {
 }
 
 void session_actor::answer(const read_inbox& m) {
-  inbox_page page{true, false, {}};
-  if (inbox_)
+  inbox_page page{.found = true, .epoch = stream_.epoch()};
+  if (inbox_) {
+    page.last = inbox_->top();
     for (auto at = std::max(m.after + 1, inbox_->first());
          at <= inbox_->top() && page.messages.size() < m.limit; ++at)
       page.messages.push_back({at, *inbox_->at(at)});
+  }
   m.asked->answer(std::move(page));
 }
 

@@ -14,6 +14,7 @@ std::string_view to_string(limit_hit what) noexcept {
   case limit_hit::stream_budget_dropped: return "stream_budget_dropped";
   case limit_hit::stream_budget_refused: return "stream_budget_refused";
   case limit_hit::pending_broadcasts: return "pending_broadcasts";
+  case limit_hit::inbox_overflow: return "inbox_overflow";
   case limit_hit::message_too_big: return "message_too_big";
   case limit_hit::too_many_fragments: return "too_many_fragments";
   case limit_hit::inbound_rate_paused: return "inbound_rate_paused";

@@ -23,6 +23,7 @@ enum class limit_hit : std::uint8_t {
   stream_budget_refused,  ///< emits refused because of that
   pending_broadcasts,  ///< broadcasts and sends by id refused because too many waited for their fan-out
   // what is received
+  inbox_overflow,       ///< sockets closed with 1013 because their session's inbox is full, again
   message_too_big,      ///< closes with 1009
   too_many_fragments,   ///< closes for the number of a message's fragments
   inbound_rate_paused,  ///< reading paused because a client sent too much

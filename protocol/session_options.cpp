@@ -37,6 +37,13 @@ std::string session_options_problem(const session_options& o) {
     if (t.given < milliseconds{1} || t.given > longest_wait)
       return std::string{t.name} + ": " + std::to_string(t.given.count()) +
              " ms is out of range; give 1 ms to a year";
+  const auto longer = o.resume_window >= o.attach_timeout
+                          ? time{"resume_window", o.resume_window}
+                          : time{"attach_timeout", o.attach_timeout};
+  if (o.token_lifetime < longer.given)
+    return "token_lifetime: " + std::to_string(o.token_lifetime.count()) + " ms is less than " +
+           longer.name + ", " + std::to_string(longer.given.count()) +
+           " ms: who comes that late would not be let in; give at least that";
   return {};
 }
 

@@ -128,10 +128,11 @@ session server::find_session(const std::string& id) const {
 }
 
 std::future<inbox_page> server::read_inbox(const std::string& id, std::uint64_t after,
-                                           std::size_t limit, std::chrono::milliseconds wait) {
+                                           std::size_t limit, std::chrono::milliseconds wait,
+                                           std::string epoch) {
   auto [answer, future] = promised<inbox_page>();
   if (impl_)
-    impl_->backbone().read_inbox(id, after, limit, wait, std::move(answer));
+    impl_->backbone().read_inbox(id, after, limit, wait, std::move(epoch), std::move(answer));
   else
     answer({});
   return std::move(future);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "actors/session_core.hpp"
+#include "protocol/session_frames.hpp"
 #include "service/http_answer.hpp"
 #include "service/session_json.hpp"
 #include "service/snapshot_json.hpp"
@@ -46,8 +47,8 @@ std::string_view advice(emit_result r) noexcept {
   case emit_result::too_large:
     return "data: larger than one message, or this session's stream, may be "
            "(max_send_size, max_bytes)";
-  case emit_result::invalid_data:
-    return "type: give 1 to 64 letters, digits, \".\", \"_\", \":\", \"-\" or \"/\"";
+  case emit_result::invalid_data:  // of the type that was looked at before
+    return "data: JSON that cannot be kept, such as a number too large for a double";
   case emit_result::ended: return "the session has ended; see /api/session/<id>";
   default: return {};
   }
@@ -71,6 +72,34 @@ json::object spawned_json(const session& s, bool duplicate, std::string_view tok
   body["session"] = brief_json(s);
   body["token"] = text_or_null(token);
   return body;
+}
+
+net::http_response inbox_answer(const inbox_page& p, std::uint64_t after) {
+  if (p.another)
+    return json_answer(
+        {{"error", json_text(fmt::format(
+                       "after: {} is no place in this inbox, of epoch {}, whose last message "
+                       "is {}: was it another session of the same id? Nothing was dropped; "
+                       "begin again with after=0",
+                       after, p.epoch, p.last))},
+         {"epoch", json_text(p.epoch)},
+         {"last", p.last}},
+        409);
+  json::object body{{"ended", p.ended}, {"epoch", text_or_null(p.epoch)}};
+  body["messages"] = inbox_json(p.messages);
+  if (p.ended) body["unread"] = p.unread;
+  return json_answer(body);
+}
+
+net::http_response ended_answer(const session& s) {
+  const auto why = s.why_ended();
+  json::object body;
+  body["error"] = json_text(fmt::format("the session {} has ended", in_quotes(s.id())));
+  body["result"] = outcome_json(to_string(emit_result::ended));
+  body["session"] = brief_json(s);
+  body["session"].as_object()["by"] = json_text(to_string(why.by));
+  body["session"].as_object()["reason"] = text_or_null(why.reason);
+  return json_answer(body, 410);
 }
 
 net::http_response refusal_of(const spawned_session& made) {
@@ -145,7 +174,7 @@ void session_api::spawned_before(const keyed& before, net::respond respond) cons
   auto answer = desk_->open(std::move(respond), outcome_timeout_,
                             error_answer(504, "the session's actor did not answer in time"));
   before.made.issue_token([made = before.made, answer = std::move(answer)](const std::string& t) {
-    answer(json_answer(spawned_json(made, true, t), 200));
+    answer(t.empty() ? ended_answer(made) : json_answer(spawned_json(made, true, t), 200));
   });
 }
 
@@ -177,6 +206,9 @@ void session_api::spawn(const net::http_request& request, net::respond respond) 
 void session_api::emit(const net::http_request& request, net::respond respond) {
   auto wanted = parse_emit(request.body);
   if (!wanted) return respond(bad_request(wanted.error()));
+  if (!protocol::valid_name(wanted->type))
+    return respond(
+        bad_request({"type", R"(give 1 to 64 letters, digits, ".", "_", ":", "-" or "/")"}));
   const auto there = backbone_.find_session(wanted->session);
   if (!there) return respond(not_there(wanted->session));
   if (wanted->wait) {
@@ -229,8 +261,7 @@ void session_api::issue_token(const net::http_request& request, net::respond res
   auto answer = desk_->open(std::move(respond), outcome_timeout_,
                             error_answer(504, "the session's actor did not answer in time"));
   there.issue_token([answer, there](const std::string& token) {
-    if (token.empty())
-      return answer(error_answer(410, fmt::format("the session {} has ended", there.id())));
+    if (token.empty()) return answer(ended_answer(there));
     answer(json_answer({{"session", json_text(there.id())}, {"token", json_text(token)}}));
   });
 }
@@ -313,9 +344,9 @@ void session_api::inbox(const net::http_request& request, net::respond respond) 
   const auto patience = query->wait + snapshot_timeout_;
   auto answer = desk_->open(std::move(respond), patience,
                             error_answer(504, "the session's actor did not answer in time"));
-  backbone_.read_inbox(id, query->after, query->limit, query->wait, [answer](const inbox_page& p) {
-    answer(json_answer({{"ended", p.ended}, {"messages", inbox_json(p.messages)}}));
-  });
+  backbone_.read_inbox(
+      id, query->after, query->limit, query->wait, query->epoch,
+      [answer, after = query->after](const inbox_page& p) { answer(inbox_answer(p, after)); });
 }
 
 }  // namespace fairlead::service

@@ -87,6 +87,7 @@ json::object row_json(const session_snapshot& s, protocol::wall_time now) {
   out["replayed"] = s.replayed;
   out["received"] = s.received;
   out["inbox"] = s.inbox;
+  out["inbox_bytes"] = s.inbox_bytes;
   out["inbox_readers"] = s.inbox_readers;
   return out;
 }
@@ -123,6 +124,7 @@ json::object ended_json(const ended_session& s) {
   out["began"] = json_text(rfc3339(s.began));
   out["lasted_ms"] = duration_cast<milliseconds>(s.ended - s.began).count();
   out["offset"] = s.offset;
+  out["unread"] = s.unread;
   return out;
 }
 

@@ -239,12 +239,16 @@ parsed<sessions_query> parse_sessions_query(std::string_view query) {
 }
 
 parsed<inbox_query> parse_inbox_query(std::string_view query) {
-  static constexpr std::array<std::string_view, 3> known{"after", "limit", "wait_ms"};
+  static constexpr std::array<std::string_view, 4> known{"after", "limit", "wait_ms", "epoch"};
   const auto given = parameters(query, known);
   if (!given) return given.error();
   inbox_query q;
   for (const auto& p : *given) {
     if (p.value.empty()) continue;
+    if (p.name == "epoch") {
+      q.epoch = p.value;
+      continue;
+    }
     if (p.name == "limit") {
       const auto limit = parse_limit(p.value);
       if (!limit) return limit.error();

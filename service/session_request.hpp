@@ -38,6 +38,7 @@ struct sessions_query {
 };
 /// `?after=&limit=&wait_ms=`.
 struct inbox_query {
+  std::string epoch = {};
   std::uint64_t after = 0;
   std::size_t limit = 100;
   std::chrono::milliseconds wait{0};

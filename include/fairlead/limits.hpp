@@ -22,7 +22,7 @@ struct limits {
       512 * 1024 *
       1024;  ///< of all connections, not taken by the kernel; past it the slowest: 3008
   std::uint32_t max_unhandled_messages =
-      64;  ///< inbound, per connection; past it the socket is not read
+      64;  ///< inbound, per connection; past it the socket is not read. One counts for one more with each 4 KB
   std::size_t max_pending_broadcasts =
       4096;  ///< whole server: broadcasts accepted and not yet fanned out
   std::size_t max_pending_broadcast_bytes = 64 * 1024 * 1024;

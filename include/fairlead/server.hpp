@@ -146,10 +146,12 @@ class server {
   /// One that has not ended; null otherwise.
   [[nodiscard]] session find_session(const std::string& id) const;
   /// For sessions without a behaviour: up to `limit` messages of clients behind `after`, which counts as done with and is
-  /// forgotten. At once if there are any, otherwise when one comes or `wait` is over.
+  /// forgotten. At once if there are any, otherwise when one comes or `wait` is over. `epoch`: that of the page that `after`
+  /// is from, so that no message of a later session of the same id is taken for one that was read.
   [[nodiscard]] std::future<inbox_page> read_inbox(const std::string& id, std::uint64_t after = 0,
                                                    std::size_t limit = 100,
-                                                   std::chrono::milliseconds wait = {});
+                                                   std::chrono::milliseconds wait = {},
+                                                   std::string epoch = {});
   [[nodiscard]] std::size_t session_count() const;
 
   [[nodiscard]] std::size_t connection_count() const noexcept;

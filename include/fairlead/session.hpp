@@ -245,7 +245,12 @@ struct inbox_message {
 struct inbox_page {
   bool found = false;  ///< there is such a session
   bool ended = false;  ///< it has ended: nothing more will come
-  std::vector<inbox_message> messages;
+  std::vector<inbox_message> messages = {};
+  std::string epoch = {};  ///< offsets count within it; empty if it has ended
+  /// `after` or `epoch` are of another session that had this id, or `after` is a mistake: nothing was forgotten.
+  bool another = false;
+  std::uint64_t last = 0;    ///< of the last message that has come
+  std::uint64_t unread = 0;  ///< if it has ended: how many were there then, and are gone
 };
 
 /// One session at one moment, made by its own actor.
@@ -261,6 +266,7 @@ struct session_snapshot {
                 acked = 0;  ///< of its stream; `first_kept` 0: nothing is kept
   std::uint64_t kept_messages = 0, kept_bytes = 0;
   std::uint64_t replayed = 0, received = 0, resumes = 0, inbox = 0, mailbox = 0;
+  std::uint64_t inbox_bytes = 0;    ///< of frames
   std::uint64_t inbox_readers = 0;  ///< that wait for a message
   std::uint32_t restarts = 0;
   bool has_owner = false;
@@ -284,6 +290,7 @@ struct ended_session {
   std::chrono::system_clock::time_point began, ended;
   session_end info;
   std::uint64_t offset = 0;
+  std::uint64_t unread = 0;  ///< messages of clients that were in its inbox
 };
 
 }  // namespace fairlead

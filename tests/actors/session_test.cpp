@@ -656,7 +656,7 @@ TEST_CASE("a wait without end is a long one") {
   answers<emit_report> got;
   s.session.emit("e", "1", {.acked = true, .ack_timeout = std::chrono::milliseconds::max()},
                  got.next());
-  h.backbone->read_inbox("s", 0, 10, std::chrono::milliseconds::max(), [](auto) {});
+  h.backbone->read_inbox("s", 0, 10, std::chrono::milliseconds::max(), {}, [](auto) {});
   h.advance(60s);
   CHECK(got.list().empty());
   CHECK(book == lines{"start "});
@@ -683,9 +683,10 @@ TEST_CASE(
   session_harness h{plain()};
   const auto s = h.spawn("plain", {.id = "s"});
   auto c = h.attach("s", s.token);
-  const auto read = [&](std::uint64_t after, std::chrono::milliseconds wait = 0ms) {
+  const auto read = [&](std::uint64_t after, std::chrono::milliseconds wait = 0ms,
+                        std::string epoch = {}) {
     auto got = std::make_shared<std::vector<inbox_page>>();
-    h.backbone->read_inbox("s", after, 100, wait, [got](auto p) { got->push_back(p); });
+    h.backbone->read_inbox("s", after, 100, wait, epoch, [got](auto p) { got->push_back(p); });
     h.run();
     return got;
   };
@@ -716,6 +717,22 @@ TEST_CASE(
   REQUIRE(over->size() == 1);
   CHECK(over->front().ended);
   CHECK(read(0)->front().ended);
+
+  // Another session of the same id: places in the first one's inbox are none in this one's.
+  const auto epoch = late->front().epoch;
+  const auto next = h.spawn("plain", {.id = "s"});
+  auto d = h.attach("s", next.token);
+  for (int i = 0; i < 4; ++i) d.link->peer_sends("again");
+  h.run();
+  CHECK(read(3, 0ms, epoch)->front().another);
+  CHECK(read(5)->front().another);
+  CHECK(read(5)->front().last == 4);
+  const auto page = read(0, 0ms, h.look("s").epoch)->front();
+  CHECK(page.messages.size() == 4);
+  CHECK(page.epoch == h.look("s").epoch);
+  next.session.end();
+  h.run();
+  CHECK(read(0)->front().unread == 4);
 }
 
 TEST_CASE("an inbox that nobody reads: the socket is not read, and goes on when there is room") {
@@ -730,9 +747,47 @@ TEST_CASE("an inbox that nobody reads: the socket is not read, and goes on when 
   }
   CHECK_FALSE(c.link->reading);
   CHECK(h.look("s").inbox < 8);
-  h.backbone->read_inbox("s", 4, 100, 0ms, [](auto) {});
+  h.backbone->read_inbox("s", 4, 100, 0ms, {}, [](auto) {});
   h.run();
   CHECK(c.link->reading);
+}
+
+TEST_CASE("no client that keeps to what is read of it loses a message to a full inbox") {
+  session_options o;
+  o.on_second_socket = second_socket::joins;
+  o.max_inbox = 10;
+  o.max_bytes = 2'000;
+  session_harness h{plain(o), 1, [](auto& b) { b.limits.max_unhandled_messages = 4; }};
+  const auto s = h.spawn("plain", {.id = "s"});
+  std::string what = "m";
+  SUBCASE("small messages") {}
+  SUBCASE("large ones") { what = std::string(10'000, 'x'); }
+  std::vector<session_socket> all;
+  for (int i = 0; i < 8; ++i) all.push_back(h.attach("s", s.token));
+  std::size_t sent = 0;
+  for (bool any = true; std::exchange(any, false);)
+    for (auto& c : all)
+      if (c.link->reading) {
+        any = true;
+        ++sent;
+        c.link->peer_sends(what);
+        h.run();
+      }
+  for (auto& c : all) CHECK_FALSE(c.closed_with());
+  CHECK(h.look("s").inbox == sent);
+  // One that comes again and again, and sends each time, is stopped.
+  std::optional<close_code> told;
+  for (int i = 0; i < 100 && !told; ++i) {
+    all.front().link->fails();
+    h.run();
+    all.front() = h.attach("s", s.token);
+    while (all.front().link->reading && !told) {
+      all.front().link->peer_sends(what);
+      h.run();
+      told = all.front().closed_with();
+    }
+  }
+  CHECK(told == close_code::try_again_later);
 }
 
 TEST_SUITE_END();

@@ -66,6 +66,14 @@ TEST_CASE("options that cannot be used are named, with what would be right") {
   o = {};
   o.resume_window = -1ms;
   CHECK(session_options_problem(o) == "resume_window: -1 ms is out of range; give 1 ms to a year");
+  o.resume_window = 600'001ms;
+  CHECK(session_options_problem(o) == "token_lifetime: 600000 ms is less than resume_window, "
+                                      "600001 ms: who comes that late would not be let in; give "
+                                      "at least that");
+  o.resume_window = 1ms;
+  o.attach_timeout = 700'000ms;
+  CHECK(session_options_problem(o).starts_with(
+      "token_lifetime: 600000 ms is less than attach_timeout"));
 }
 
 TEST_SUITE_END();

@@ -100,6 +100,10 @@ TEST_SUITE("service/session_api") {
     speaks.join();
     CHECK(had == "hello AP8= ");
     CHECK(get(api(), "/api/session/r1/inbox?after=2").body.at("messages").as_array().empty());
+    const auto ahead = get(api(), "/api/session/r1/inbox?after=3");
+    CHECK(ahead.status == 409);
+    CHECK(ahead.body.at("last") == 2);
+    CHECK(get(api(), "/api/session/r1/inbox?after=2&epoch=other").status == 409);
 
     const auto seen = get(api(), "/api/session/r1").body;
     CHECK(seen.at("state") == "attached");
@@ -126,6 +130,7 @@ TEST_SUITE("service/session_api") {
     CHECK(was.at("reason") == "all done");
     CHECK(was.at("offset") == 3);
     CHECK(get(api(), "/api/session/r1/inbox").body.at("ended") == true);
+    CHECK(get(api(), "/api/session/r1/inbox").body.at("unread") == 0);
     CHECK(emit("r1").status == 410);
   }
 
@@ -149,10 +154,20 @@ TEST_SUITE("service/session_api") {
 
     post(api(), "/api/end_session", R"({"session": ")" + id + "\"}");
     const auto late = post(api(), "/api/spawn_session", body);
-    CHECK(late.body.at("session").at("state") == "ended");
-    CHECK(late.body.at("token").is_null());
+    CHECK(late.status == 410);
+    CHECK(late.body.at("result").at("outcome") == "ended");
+    CHECK(late.body.at("session").at("by") == "application");
   }
 
+  TEST_CASE_FIXTURE(fixture,
+                    "an emit that cannot be kept is refused by the name of what is wrong") {
+    spawn("r1");
+    const auto error = [&](const char* event) {
+      return text_of(post(api(), "/api/emit", event).body.at("error"));
+    };
+    CHECK(error(R"({"session": "r1", "type": "e", "data": 1e999})").starts_with("data: "));
+    CHECK(error(R"({"session": "r1", "type": "a b", "data": 1})").starts_with("type: "));
+  }
   TEST_CASE_FIXTURE(fixture, "an emit that is repeated with its key is there once") {
     spawn("r1");
     const auto first = emit("r1", R"(, "key": "e1", "wait": true)");

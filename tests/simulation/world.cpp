@@ -378,7 +378,7 @@ void world::reads_inbox() {
   inboxes_.push_back(0);
   harness_->backbone->read_inbox(
       sessions_[below(sessions_.size())].handle.id(), below(6), 10,
-      std::chrono::milliseconds{below(300)},
+      std::chrono::milliseconds{below(300)}, {},
       [this, which = inboxes_.size() - 1](const inbox_page&) {
         promised([&] { require(++inboxes_[which] == 1, "an inbox is answered twice"); });
       });
