@@ -102,5 +102,7 @@ inline constexpr int most_compression = 9;
 /// Everything that is wrong with these options, by option (`drain.grace`).
 [[nodiscard]] problems check(const drain_options&);
 [[nodiscard]] problems check(const server_options&);
+/// The same for options that are to be reloaded: with these, what of `in_force` stays until a restart.
+[[nodiscard]] problems check_reload(const server_options& in_force, const server_options& wanted);
 
 }  // namespace fairlead::service

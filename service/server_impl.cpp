@@ -235,7 +235,7 @@ drain_options server::impl::drain_defaults() const {
 }
 
 void server::impl::reload(const server_options& wanted) {
-  throw_if_wrong(service::check(wanted));
+  throw_if_wrong(service::check_reload(options_, wanted));
   backbone_->set_limits(wanted.limits);
   public_listener_->set_limits(wanted.limits);
   if (const auto there = public_service_.lock()) there->set_origins(wanted.origins);

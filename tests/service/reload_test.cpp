@@ -112,6 +112,43 @@ TEST_SUITE("service/reload") {
     CHECK(client.upgrade().status == 101);
   }
 
+  TEST_CASE("the internal listener keeps a token as long as other machines can reach it, whatever "
+            "address it is to have next") {
+    auto in_force = on_free_ports();
+    in_force.server.internal = "0.0.0.0:0";
+    in_force.server.internal_token = "s3cret";
+    server s{in_force.server};
+    test::recording_log lines;
+    const auto status = [&](std::string_view fields) {
+      return test::request(s.internal_address(), "GET", "/debug/tree", {}, fields).status;
+    };
+    auto wanted = in_force;
+    wanted.server.internal_token.clear();
+    wanted.server.limits.max_connections = 1;
+    for (const auto* next : {"127.0.0.1:0", "", "0.0.0.0:0"}) {
+      CAPTURE(next);
+      wanted.server.internal = next;
+      reload(
+          s, in_force, [&] { return wanted; }, lines);
+      CHECK_THROWS_AS(s.reload(wanted.server), std::invalid_argument);
+      CHECK(status("") == 401);
+      CHECK(status("Authorization: Bearer s3cret\r\n") == 200);
+    }
+    CHECK(lines.count("config.reload_failed") == 3);
+    CHECK(lines.count("config.reload_failed", "what=internal_token: the internal listener stays at "
+                                              "\"0.0.0.0:0\" until a restart") == 2);
+    CHECK(lines.count("config.reloaded") == 0);
+    CHECK(in_force.server.limits.max_connections == limits{}.max_connections);
+
+    wanted.server.internal = "127.0.0.1:0";
+    wanted.server.internal_token = "other";
+    reload(
+        s, in_force, [&] { return wanted; }, lines);
+    CHECK(lines.count("config.reloaded", "needs_restart=internal.address") == 1);
+    CHECK(test::eventually(
+        [&] { return status("Authorization: Bearer other\r\n") == 200 && status("") == 401; }));
+  }
+
   TEST_CASE("the key of tokens is read again; one that is bad leaves all as it was") {
     using test::keys_of, test::other_keys_of, test::token;
     const auto algorithm = jwt_algorithm::es256;
