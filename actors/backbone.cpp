@@ -97,14 +97,15 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
     static_cast<void>(env.seats.take(seed.user, SIZE_MAX));
     seed.seat = user_seat{env.seats, std::move(name)};
   }
+  const auto& bounds = env.limits();  // may be others a moment later
   const auto serial = impl_->system.next_actor_id();
   auto core = std::make_shared<detail::connection_core>(
       connection_id{static_cast<std::uint16_t>(loop), serial}, std::move(seed.peer),
-      std::move(seed.user), std::move(seed.target), env.limits(), env.options.hits);
+      std::move(seed.user), std::move(seed.target), bounds, env.options.hits);
   core->of_session = seed.attach != nullptr;
   core->attach = std::move(seed.attach);
   core->ticket = std::move(seed.ticket);
-  core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, core, link);
+  core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, bounds, core, link);
   ++here.enrolling;
   tell(here.roster, enroll{core});
   seed.seat.keep();  // from now on it is the roster that gives it back

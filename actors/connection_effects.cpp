@@ -148,7 +148,7 @@ void connection_actor::carry_out(protocol::make_room& e) {
   const auto* const terms = e.what.terms();
   if (terms && !terms->key.empty())
     took_back(link_->drop_key(*terms), send_result::overflow, protocol::limit_hit::replaced);
-  const auto over = protocol::excess(state_, e.what, env_.limits());
+  const auto over = protocol::excess(state_, e.what, at_first_);
   if ((!core_->of_session || protocol::planted(protocol::defect::events_make_way)) &&
       (over.messages > 0 || over.bytes > 0)) {
     took_back(link_->drop_oldest(over), send_result::overflow, protocol::limit_hit::dropped_oldest);
@@ -188,14 +188,14 @@ void connection_actor::carry_out(protocol::refuse& e) {
   core_->settled(e.what.frames, e.what.size);
   refused(e.what, e.why);
   if (e.why == send_result::expired) env_.count(protocol::limit_hit::expired, e.what.frames);
-  // Had room when it was sent: the limits were lowered since, or others were in front of it that make way themselves.
+  // Had room when it was sent: others were in front of it that make way themselves.
   if (e.why == send_result::overflow) note_refusal(e.what);
 }
 
 void connection_actor::note_refusal(const protocol::chunk& what) {
   env_.count(protocol::limit_hit::overflow, what.frames);
   const auto* const terms = what.terms();
-  const auto usual = env_.limits().slow_consumers;
+  const auto usual = core_->policy();
   if ((terms ? terms->policy.value_or(usual) : usual) == slow_policy::disconnect)
     close_slow("slow");
 }
