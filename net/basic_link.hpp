@@ -97,6 +97,7 @@ class basic_link final : public protocol::link,
   [[nodiscard]] error_code flush_raw() override;
   boost::beast::saved_handler* hold() noexcept override;
   void go_on();
+  void go_on_later();
 
   void on_due() override;
   void look_after();
