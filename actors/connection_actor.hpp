@@ -106,6 +106,8 @@ class connection_actor final : public lean_actor {
   }
   void entered(protocol::connection_state before);
   void count_transition(protocol::connection_state before);
+  void await_end_of_close();
+  [[nodiscard]] bool waits_on(std::size_t& undelivered);
   void carry_out(protocol::announce_open&);
   void carry_out(protocol::write&);
   void carry_out(protocol::make_room&);

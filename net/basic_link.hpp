@@ -60,6 +60,7 @@ class basic_link final : public protocol::link,
   protocol::progress flush() override;
   void abort() override;
   [[nodiscard]] std::size_t queued_bytes() const noexcept override { return wire_.queued_bytes(); }
+  [[nodiscard]] std::size_t undelivered_bytes() const noexcept override;
   [[nodiscard]] protocol::peer_view peer() const noexcept override;
   [[nodiscard]] std::string_view tls() const noexcept override;
   [[nodiscard]] bool compresses() const noexcept override { return compressing; }

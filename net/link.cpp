@@ -84,6 +84,12 @@ std::size_t basic_link<Socket>::begun() const noexcept {
   return stream_ ? begun_in(stream_->next_layer().socket()) : 0;
 }
 
+template <class Socket>
+std::size_t basic_link<Socket>::undelivered_bytes() const noexcept {
+  if (!stream_) return 0;
+  return wire_.queued_bytes() + stream_->next_layer().socket().lowest_layer().unacknowledged();
+}
+
 // --- opening --------------------------------------------------------------------------------------------------------
 
 template <class Socket>

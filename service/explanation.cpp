@@ -59,8 +59,9 @@ std::string closing_in_words(const connection_snapshot& c) {
   std::string waits =
       peer_first ? "our answering Close is on its way" : "waiting for the peer's Close";
   if (c.wire_bytes > 0) waits = fmt::format("{} still go out first", bytes_in_words(c.wire_bytes));
-  return fmt::format("closing for {}: {}; {}; aborted when the close time-out passes",
-                     in_words(c.in_state), asked_in_words(c), waits);
+  return fmt::format("closing for {}: {}; {}; aborted when the close time-out passes{}",
+                     in_words(c.in_state), asked_in_words(c), waits,
+                     c.wire_bytes > 0 ? " and the peer has taken none of it" : "");
 }
 
 }  // namespace

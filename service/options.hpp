@@ -77,7 +77,8 @@ void for_each_limit(Limits& l, Visitor&& visit) {
   visit("expiry_grace", l.expiry_grace, milliseconds{0}, milliseconds{hours{24}},
         "how long a connection goes on when its token has expired; then closed with 3000");
   visit("close_timeout", l.close_timeout, milliseconds{1}, milliseconds{hours{24}},
-        "from our Close frame to the end of the closing handshake; past it the socket is aborted");
+        "from our Close frame, or what the client has last taken before it, to its answer; then "
+        "aborted");
   visit("ping_interval", l.ping_interval, milliseconds{20}, milliseconds{hours{24}},
         "a client that was silent for so long (or up to 10 % less) is sent a ping");
   visit("pong_timeout", l.pong_timeout, milliseconds{20}, milliseconds{hours{24}},

@@ -150,7 +150,8 @@ class game {
     }
     h_.run();
     h_.peers_answer();
-    h_.advance(h_close_timeout + 100ms);  // who does not answer, or did not take its Close
+    // Who does not answer, or did not take its Close: once more for who took something lately.
+    h_.advance(2 * h_close_timeout + 100ms);
   }
 
   void check() {
