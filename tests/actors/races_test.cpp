@@ -124,7 +124,7 @@ class game {
     case 3: return send();
     case 4:
     case 5: return broadcast();
-    case 6: return h_.backbone->send_to_user(any_user(), next_text("u"), summaries_.next());
+    case 6: h_.backbone->send_to_user(any_user(), next_text("u"), summaries_.next()); return;
     case 7: return close();
     case 8:
     case 9:
