@@ -341,6 +341,11 @@ protocol::connection_snapshot connection_actor::snapshot() {
   s.queued_messages = core_->queued().messages();
   s.queued_bytes = core_->queued().bytes();
   s.wire_bytes = link_->queued_bytes();
+  s.max_queued_messages = at_first_.max_queued_messages;
+  s.max_queued_bytes = at_first_.max_queued_bytes;
+  s.slow_consumers = core_->policy();
+  s.unhandled_messages = unhandled_;
+  s.lagging = paused_ && s.state == connection_state::open;
   s.counts = counts();
   const auto peer = link_->peer();
   // Before the peer's first byte: since there is a connection.
