@@ -97,14 +97,15 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
     static_cast<void>(env.seats.take(seed.user, SIZE_MAX));
     seed.seat = user_seat{env.seats, std::move(name)};
   }
+  const auto& bounds = env.limits();  // may be others a moment later
   const auto serial = impl_->system.next_actor_id();
   auto core = std::make_shared<detail::connection_core>(
       connection_id{static_cast<std::uint16_t>(loop), serial}, std::move(seed.peer),
-      std::move(seed.user), std::move(seed.target), env.limits(), env.options.hits);
+      std::move(seed.user), std::move(seed.target), bounds, env.options.hits);
   core->of_session = seed.attach != nullptr;
   core->attach = std::move(seed.attach);
   core->ticket = std::move(seed.ticket);
-  core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, core, link);
+  core->actor = spawn_pinned_as<connection_actor>(serial, here.unit, env, here, bounds, core, link);
   ++here.enrolling;
   tell(here.roster, enroll{core});
   seed.seat.keep();  // from now on it is the roster that gives it back
@@ -126,19 +127,22 @@ bool backbone::broadcast(message what, std::vector<connection_id> except, const 
                 sink_for<summary_sink>(std::move(done), how.refused_ids));
 }
 
-void backbone::send_to_user(std::string user, message what, broadcast_callback done) {
-  send_to_user(std::move(user), std::move(what), send_options{}, std::move(done));
+bool backbone::send_to_user(std::string user, message what, broadcast_callback done) {
+  return send_to_user(std::move(user), std::move(what), send_options{}, std::move(done));
 }
 
-void backbone::send_to_user(std::string user, message what, const send_options& how,
+bool backbone::send_to_user(std::string user, message what, const send_options& how,
                             broadcast_callback done) {
   auto asked = sink_for<user_summary_sink>(std::move(done), how.refused_ids);
-  if (auto permit = permit_for(impl_->env, what))
-    return tell(impl_->env.supervisor, send_user{std::move(user), std::move(what), std::move(asked),
-                                                 std::move(permit), terms_for(impl_->env, how)});
+  if (auto permit = permit_for_user(impl_->env, what)) {
+    tell(impl_->env.supervisor, send_user{std::move(user), std::move(what), std::move(asked),
+                                          std::move(permit), terms_for(impl_->env, how)});
+    return true;
+  }
   broadcast_summary refused;
   refused.add(send_result::overflow);
   if (asked) asked->add(refused);
+  return false;
 }
 
 void backbone::close_user(std::string user, close_code code, std::string reason,
@@ -147,23 +151,24 @@ void backbone::close_user(std::string user, close_code code, std::string reason,
                                                  sink_for<close_count>(std::move(done))});
 }
 
-void backbone::send(connection_id id, message what, send_callback done) {
-  send(id, std::move(what), send_options{}, std::move(done));
+bool backbone::send(connection_id id, message what, send_callback done) {
+  return send(id, std::move(what), send_options{}, std::move(done));
 }
 
-void backbone::send(connection_id id, message what, const send_options& how, send_callback done) {
+bool backbone::send(connection_id id, message what, const send_options& how, send_callback done) {
   auto terms = terms_for(impl_->env, how);
   auto asked = done || terms
                    ? std::make_shared<send_receipt>(std::move(done), nullptr, std::move(terms))
                    : nullptr;
-  auto refused = send_result::no_such_connection;
-  if (id.loop < impl_->env.loops.size()) {
-    if (auto permit = permit_for(impl_->env, what))
-      return tell(impl_->env.loops[id.loop].roster,
-                  send_to_id{id, std::move(what), std::move(asked), std::move(permit)});
-    refused = send_result::overflow;
+  if (auto permit = permit_for(impl_->env, what)) {
+    // A loop that is not there: any roster says that it does not know this id, and counts it.
+    const auto loop = id.loop < impl_->env.loops.size() ? id.loop : 0;
+    tell(impl_->env.loops[loop].roster,
+         send_to_id{id, std::move(what), std::move(asked), std::move(permit)});
+    return true;
   }
-  if (asked) asked->settle(refused);
+  if (asked) asked->settle(send_result::overflow);
+  return false;
 }
 
 void backbone::remove(connection_id id, close_code code, std::string reason, close_callback done) {

@@ -108,12 +108,14 @@ class backbone {
   void broadcast(message, std::vector<connection_id> except, broadcast_callback done);
   bool broadcast(message, std::vector<connection_id> except, const send_options&,
                  broadcast_callback done);
-  void send_to_user(std::string user, message, broadcast_callback done);
-  void send_to_user(std::string user, message, const send_options&, broadcast_callback done);
+  /// False: refused at once, as a broadcast that is. `done` is told it all the same.
+  bool send_to_user(std::string user, message, broadcast_callback done);
+  bool send_to_user(std::string user, message, const send_options&, broadcast_callback done);
   void close_user(std::string user, close_code, std::string reason,
                   std::function<void(std::size_t)> done);
-  void send(connection_id, message, send_callback done);
-  void send(connection_id, message, const send_options&, send_callback done);
+  /// As `send_to_user`.
+  bool send(connection_id, message, send_callback done);
+  bool send(connection_id, message, const send_options&, send_callback done);
   void remove(connection_id, close_code, std::string reason, close_callback done);
 
   [[nodiscard]] std::size_t connection_count() const noexcept;

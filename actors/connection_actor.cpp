@@ -13,11 +13,12 @@ namespace fairlead::actors {
 using protocol::connection_state;
 
 connection_actor::connection_actor(caf::actor_config& config, std::shared_ptr<loop_unit> unit,
-                                   environment& env, loop_context& here, core_ptr core,
-                                   std::shared_ptr<protocol::link> link)
+                                   environment& env, loop_context& here, const limits& at_first,
+                                   core_ptr core, std::shared_ptr<protocol::link> link)
     : lean_actor(config, std::move(unit)),
       env_(env),
       here_(here),
+      at_first_(at_first),
       core_(std::move(core)),
       link_(std::move(link)),
       began_(loop().now()),

@@ -23,8 +23,9 @@ namespace fairlead::actors {
 /// its mailbox; it feeds them to the state machine and carries out the effects. It ends when the connection has ended.
 class connection_actor final : public lean_actor {
  public:
+  /// `at_first`: the environment's limits, which bound its queue to the end.
   connection_actor(caf::actor_config&, std::shared_ptr<loop_unit>, environment&, loop_context&,
-                   core_ptr, std::shared_ptr<protocol::link>);
+                   const limits& at_first, core_ptr, std::shared_ptr<protocol::link>);
   ~connection_actor() override;
 
   /// The hot path's two messages, for who is on this loop's thread and outside this actor's run: handled at once if the
@@ -94,8 +95,19 @@ class connection_actor final : public lean_actor {
   /// Steps the machine and carries out what it asks, in order; a handler that throws adds a close.
   template <class Event>
   void apply(Event&&);
+  /// What bounds the machine in this event: the queue's limits are as they were when it began, times are as they are now.
+  template <class Event>
+  [[nodiscard]] const limits& bounds_in() const noexcept {
+    if constexpr (protocol::any_of<std::remove_cvref_t<Event>, protocol::send,
+                                   protocol::send_again>)
+      return at_first_;
+    else
+      return env_.limits();
+  }
   void entered(protocol::connection_state before);
   void count_transition(protocol::connection_state before);
+  void await_end_of_close();
+  [[nodiscard]] bool waits_on(std::size_t& undelivered);
   void carry_out(protocol::announce_open&);
   void carry_out(protocol::write&);
   void carry_out(protocol::make_room&);
@@ -121,6 +133,7 @@ class connection_actor final : public lean_actor {
 
   environment& env_;
   loop_context& here_;
+  const limits& at_first_;
   core_ptr core_;
   std::shared_ptr<protocol::link> link_;
   protocol::state state_ = protocol::connecting{};
@@ -168,7 +181,7 @@ void connection_actor::apply(Event&& event) {
   } const when_done{effects,
                     first};  // also if it throws: a chunk that is left behind is never settled
   const auto before = kind_of(state_);
-  protocol::step(state_, std::forward<Event>(event), env_.limits(), loop().now(), effects);
+  protocol::step(state_, std::forward<Event>(event), bounds_in<Event>(), loop().now(), effects);
   if (kind_of(state_) != before) entered(before);
   for (auto i = first; i < effects.size(); ++i) {
     auto effect = std::move(effects[i]);

@@ -1,4 +1,7 @@
+#include <algorithm>
+#include <cstdint>
 #include <exception>
+#include <utility>
 
 #include "actors/companion.hpp"
 #include "actors/connection_actor.hpp"
@@ -11,6 +14,10 @@ namespace fairlead::actors {
 using protocol::connection_state;
 
 namespace {
+
+constexpr auto not_looked = SIZE_MAX;
+// A closing handshake takes no longer than so many close_timeouts, however steadily the peer reads.
+constexpr int most_close_timeouts = 12;
 
 /// Why it ends, in the states that end it.
 const close_info* close_info_of(const protocol::state& s) {
@@ -55,14 +62,32 @@ void connection_actor::entered(connection_state before) {
   switch (now) {
   case connection_state::accepted: tell(here_.roster, request_admission{core_}); break;
   case connection_state::closing:
-    close_timer_ = std::make_unique<protocol::timer>(
-        [this] { tell(self(), link_report{protocol::deadline_passed{}}); });
-    loop().schedule(*close_timer_, deadline_of(state_));
+    await_end_of_close();
     link_->resume_reading();  // the peer's Close must be read, whatever waits to be handled
     break;
   default: break;
   }
   log_state(now);
+}
+
+/// The machine hears of its deadline later while the peer still takes what is queued before the Close. The first look is
+/// half-way: what was on its way to the peer when closing began is no sign that it reads.
+void connection_actor::await_end_of_close() {
+  close_timer_ = std::make_unique<protocol::timer>([this, undelivered = not_looked]() mutable {
+    if (!waits_on(undelivered)) tell(self(), link_report{protocol::deadline_passed{}});
+  });
+  loop().schedule(*close_timer_, entered_at_ + (deadline_of(state_) - entered_at_) / 2);
+}
+
+/// Whether the deadline is not due yet. `undelivered`: what was at the last look.
+bool connection_actor::waits_on(std::size_t& undelivered) {
+  const auto before = std::exchange(undelivered, link_->undelivered_bytes());
+  if (before == not_looked) return loop().schedule(*close_timer_, deadline_of(state_)), true;
+  const auto timeout = deadline_of(state_) - entered_at_;
+  const auto last = entered_at_ + most_close_timeouts * timeout;
+  if (undelivered >= before || loop().now() >= last) return false;
+  loop().schedule(*close_timer_, std::min(loop().now() + timeout, last));
+  return true;
 }
 
 /// For the metrics.
@@ -148,7 +173,7 @@ void connection_actor::carry_out(protocol::make_room& e) {
   const auto* const terms = e.what.terms();
   if (terms && !terms->key.empty())
     took_back(link_->drop_key(*terms), send_result::overflow, protocol::limit_hit::replaced);
-  const auto over = protocol::excess(state_, e.what, env_.limits());
+  const auto over = protocol::excess(state_, e.what, at_first_);
   if ((!core_->of_session || protocol::planted(protocol::defect::events_make_way)) &&
       (over.messages > 0 || over.bytes > 0)) {
     took_back(link_->drop_oldest(over), send_result::overflow, protocol::limit_hit::dropped_oldest);
@@ -188,14 +213,14 @@ void connection_actor::carry_out(protocol::refuse& e) {
   core_->settled(e.what.frames, e.what.size);
   refused(e.what, e.why);
   if (e.why == send_result::expired) env_.count(protocol::limit_hit::expired, e.what.frames);
-  // Had room when it was sent: the limits were lowered since, or others were in front of it that make way themselves.
+  // Had room when it was sent: others were in front of it that make way themselves.
   if (e.why == send_result::overflow) note_refusal(e.what);
 }
 
 void connection_actor::note_refusal(const protocol::chunk& what) {
   env_.count(protocol::limit_hit::overflow, what.frames);
   const auto* const terms = what.terms();
-  const auto usual = env_.limits().slow_consumers;
+  const auto usual = core_->policy();
   if ((terms ? terms->policy.value_or(usual) : usual) == slow_policy::disconnect)
     close_slow("slow");
 }
@@ -316,6 +341,11 @@ protocol::connection_snapshot connection_actor::snapshot() {
   s.queued_messages = core_->queued().messages();
   s.queued_bytes = core_->queued().bytes();
   s.wire_bytes = link_->queued_bytes();
+  s.max_queued_messages = at_first_.max_queued_messages;
+  s.max_queued_bytes = at_first_.max_queued_bytes;
+  s.slow_consumers = core_->policy();
+  s.unhandled_messages = unhandled_;
+  s.lagging = paused_ && s.state == connection_state::open;
   s.counts = counts();
   const auto peer = link_->peer();
   // Before the peer's first byte: since there is a connection.

@@ -112,16 +112,30 @@ void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>
   }
 }
 
-permit_ptr permit_for(environment& env, const message& what) {
+namespace {
+
+bool may_wait(environment& env, std::size_t bytes) {
   const auto& bounds = env.limits();
-  const auto bytes = what.frame().size();
   const auto most = std::min<std::size_t>(bounds.max_pending_broadcasts, UINT32_MAX);
-  if (!env.pending_broadcasts->try_add(1, bytes, static_cast<std::uint32_t>(most),
-                                       bounds.max_pending_broadcast_bytes)) {
-    env.count(protocol::limit_hit::pending_broadcasts);
-    return nullptr;
-  }
+  if (env.pending_broadcasts->try_add(1, bytes, static_cast<std::uint32_t>(most),
+                                      bounds.max_pending_broadcast_bytes))
+    return true;
+  env.count(protocol::limit_hit::pending_broadcasts);
+  return false;
+}
+
+}  // namespace
+
+permit_ptr permit_for(environment& env, const message& what) {
+  const auto bytes = what.frame().size();
+  if (!may_wait(env, bytes)) return nullptr;
   return std::make_shared<const broadcast_permit>(env.pending_broadcasts, bytes);
+}
+
+user_permit_ptr permit_for_user(environment& env, const message& what) {
+  const auto bytes = what.frame().size();
+  if (!may_wait(env, bytes)) return nullptr;
+  return std::make_shared<const user_permit>(env.pending_broadcasts, bytes, env.unmet);
 }
 
 protocol::terms_ptr terms_for(environment& env, const send_options& how) {

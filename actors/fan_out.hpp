@@ -14,6 +14,7 @@ void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>
 
 /// A place for a message on its way to a roster, which will hand it on: null if the bound on those is met. Any thread.
 [[nodiscard]] permit_ptr permit_for(environment&, const message&);
+[[nodiscard]] user_permit_ptr permit_for_user(environment&, const message&);
 
 /// Hands a broadcast to the supervisor. False, and `asked` counts everyone it would have addressed, if the bound on
 /// broadcasts that wait for their fan-out is met (`overflow`) or the backbone has stopped (`closed`). Any thread.

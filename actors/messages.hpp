@@ -110,7 +110,7 @@ struct fan_out_to_user {
   std::string user;
   message what;
   user_summary_ptr asked;
-  permit_ptr counted;
+  user_permit_ptr counted;
   protocol::terms_ptr terms = {};
 };
 /// From the supervisor: close this user's connections on this loop.
@@ -215,7 +215,7 @@ struct send_user {
   std::string user;
   message what;
   user_summary_ptr asked;
-  permit_ptr counted;
+  user_permit_ptr counted;
   protocol::terms_ptr terms = {};
 };
 struct close_user {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -218,5 +219,29 @@ class broadcast_permit {
   std::size_t bytes_;
 };
 using permit_ptr = std::shared_ptr<const broadcast_permit>;
+
+/// Sends to users of whom nobody was there. No connection counts these.
+struct unmet_sends {
+  std::atomic<std::uint64_t> no_such_connection{0}, reconnecting{0};
+};
+
+/// The permit of a send to one user, who may have no connection: then it is counted as that when the last roster has looked.
+class user_permit final : public broadcast_permit {
+ public:
+  user_permit(std::shared_ptr<protocol::account> counted, std::size_t bytes,
+              std::shared_ptr<unmet_sends> unmet)
+      : broadcast_permit(std::move(counted), bytes), unmet_(std::move(unmet)) {}
+  ~user_permit() {
+    if (!met_) ++(lingers_ ? unmet_->reconnecting : unmet_->no_such_connection);
+  }
+  void meets() const noexcept { met_ = true; }
+  /// The user's own actor waits for another connection.
+  void lingers() const noexcept { lingers_ = true; }
+
+ private:
+  const std::shared_ptr<unmet_sends> unmet_;
+  mutable std::atomic<bool> met_{false}, lingers_{false};
+};
+using user_permit_ptr = std::shared_ptr<const user_permit>;
 
 }  // namespace fairlead::actors

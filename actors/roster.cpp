@@ -288,10 +288,14 @@ void roster::deliver_waiting() {
 
 void roster::on(const fan_out_to_user& m) {
   const auto lingering = user_actors_.find(m.user);
-  if (m.asked && lingering != user_actors_.end() && lingering->second.actor) m.asked->lingers();
+  if (lingering != user_actors_.end() && lingering->second.actor) {
+    m.counted->lingers();
+    if (m.asked) m.asked->lingers();
+  }
   const auto found = by_user_.find(m.user);
-  if (found != by_user_.end())
-    deliver({fan_out{m.what, {}, m.asked, {}, m.terms}}, found->second, env_.limits());
+  if (found == by_user_.end()) return;
+  m.counted->meets();
+  deliver({fan_out{m.what, {}, m.asked, {}, m.terms}}, found->second, env_.limits());
 }
 
 void roster::on(const close_user_connections& m) {
@@ -431,6 +435,12 @@ struct metrics_walk {
 caf::result<loop_snapshot> roster::on(const view_metrics& m) {
   auto walk = std::make_shared<metrics_walk>();
   walk->result = {node(m.asked_at), {.tally = here_.tally, .totals = departed_}};
+  if (here_.index == 0) {  // the whole server's, once
+    auto& outcomes = walk->result.counts.totals.outcomes;
+    outcomes[static_cast<std::size_t>(send_result::no_such_connection)] +=
+        env_.unmet->no_such_connection;
+    outcomes[static_cast<std::size_t>(send_result::reconnecting)] += env_.unmet->reconnecting;
+  }
   walk->left.reserve(known_.size());
   // Who ends meanwhile is counted as it was, and is not in `departed_` yet: so sums never go back.
   for (const auto& [serial, e] : known_) walk->left.push_back(e.who);

@@ -60,6 +60,7 @@ class basic_link final : public protocol::link,
   protocol::progress flush() override;
   void abort() override;
   [[nodiscard]] std::size_t queued_bytes() const noexcept override { return wire_.queued_bytes(); }
+  [[nodiscard]] std::size_t undelivered_bytes() const noexcept override;
   [[nodiscard]] protocol::peer_view peer() const noexcept override;
   [[nodiscard]] std::string_view tls() const noexcept override;
   [[nodiscard]] bool compresses() const noexcept override { return compressing; }
@@ -97,6 +98,7 @@ class basic_link final : public protocol::link,
   [[nodiscard]] error_code flush_raw() override;
   boost::beast::saved_handler* hold() noexcept override;
   void go_on();
+  void go_on_later();
 
   void on_due() override;
   void look_after();

@@ -26,6 +26,9 @@ class deflate_socket {
 
   [[nodiscard]] executor_type get_executor() const noexcept { return socket_.get_executor(); }
   [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return socket_.lowest_layer(); }
+  [[nodiscard]] const lowest_layer_type& lowest_layer() const noexcept {
+    return socket_.lowest_layer();
+  }
   [[nodiscard]] tls_socket& below() noexcept { return socket_; }
   [[nodiscard]] const tls_socket& below() const noexcept { return socket_; }
   [[nodiscard]] const deflate_agreement& agreed() const noexcept { return agreed_; }

@@ -84,6 +84,12 @@ std::size_t basic_link<Socket>::begun() const noexcept {
   return stream_ ? begun_in(stream_->next_layer().socket()) : 0;
 }
 
+template <class Socket>
+std::size_t basic_link<Socket>::undelivered_bytes() const noexcept {
+  if (!stream_) return 0;
+  return wire_.queued_bytes() + stream_->next_layer().socket().lowest_layer().unacknowledged();
+}
+
 // --- opening --------------------------------------------------------------------------------------------------------
 
 template <class Socket>
@@ -274,10 +280,11 @@ error_code basic_link<Socket>::heard(std::string_view bytes) {
   if (seen.too_many_fragments) return make_error_code(too_many_fragments);
   auto& loop = group()->home();
   const auto inflow = watch_.heard(bytes.size(), seen.frames, bounds, loop.now());
-  if (inflow == protocol::peer_watch::inflow::fine) return {};
+  // What comes before the answer to a Close is to be read, and nobody gets it; the closing handshake has a deadline.
+  if (inflow == protocol::peer_watch::inflow::fine || wire_.sealed()) return {};
   group()->count(protocol::limit_hit::inbound_rate_paused);
   loop.schedule(*this, watch_.look_again());
-  if (inflow == protocol::peer_watch::inflow::too_long && !wire_.sealed()) {
+  if (inflow == protocol::peer_watch::inflow::too_long) {
     group()->count(protocol::limit_hit::inbound_rate_closed);
     observer_->on_limit(close_code::policy_violation, "rate");
   }
@@ -286,13 +293,20 @@ error_code basic_link<Socket>::heard(std::string_view bytes) {
 
 template <class Socket>
 boost::beast::saved_handler* basic_link<Socket>::hold() noexcept {
-  const bool stuck = waiting_ && raw_bytes_ > most_raw_bytes && !wire_.sealed();
-  return alive() && (stuck || watch_.paused()) ? &held_ : nullptr;
+  const bool stuck = waiting_ && raw_bytes_ > most_raw_bytes;
+  return alive() && !wire_.sealed() && (stuck || watch_.paused()) ? &held_ : nullptr;
 }
 
 template <class Socket>
 void basic_link<Socket>::go_on() {
   if (phase_ != phase::ended && !hold()) held_.maybe_invoke();
+}
+
+/// For within a call to the link.
+template <class Socket>
+void basic_link<Socket>::go_on_later() {
+  if (!held_.has_value()) return;
+  asio::post(stream_->get_executor(), [self = this->shared_from_this()] { self->go_on(); });
 }
 
 template <class Socket>
@@ -346,7 +360,8 @@ void basic_link<Socket>::send_ping() {
 
 template <class Socket>
 protocol::peer_view basic_link<Socket>::peer() const noexcept {
-  return {watch_.last_heard(), watch_.awaits_pong(), watch_.paused(), watch_.round_trip()};
+  return {watch_.last_heard(), watch_.awaits_pong(), watch_.paused() && !wire_.sealed(),
+          watch_.round_trip()};
 }
 
 // --- writing --------------------------------------------------------------------------------------------------------
@@ -364,6 +379,7 @@ template <class Socket>
 void basic_link<Socket>::send_close(close_code code, std::string_view reason) {
   wire_.push_close(code, reason);
   resume_reading();
+  go_on_later();
 }
 
 template <class Socket>
@@ -422,8 +438,7 @@ void basic_link<Socket>::wait_for_room() {
 template <class Socket>
 void basic_link<Socket>::on_drained() {
   raw_bytes_ = 0;
-  if (!held_.has_value()) return;
-  asio::post(stream_->get_executor(), [self = this->shared_from_this()] { self->go_on(); });
+  go_on_later();
 }
 
 /// The socket takes no more. Told a turn later: this may be within a call to the link.

@@ -31,6 +31,7 @@ class tcp_socket {
 
   [[nodiscard]] executor_type get_executor() const noexcept { return executor_; }
   [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return *this; }
+  [[nodiscard]] const lowest_layer_type& lowest_layer() const noexcept { return *this; }
 
   /// What can be done now; would_block where nothing can.
   std::size_t read_some(asio::mutable_buffer into, error_code& ec) noexcept {

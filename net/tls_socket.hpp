@@ -26,6 +26,7 @@ class tls_socket {
 
   [[nodiscard]] executor_type get_executor() const noexcept { return tcp_.get_executor(); }
   [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return tcp_; }
+  [[nodiscard]] const lowest_layer_type& lowest_layer() const noexcept { return tcp_; }
   [[nodiscard]] bool encrypted() const noexcept { return tls_ != nullptr; }
 
   /// Whether the client has yet to do its part of TLS's handshake.

@@ -12,7 +12,7 @@ constexpr std::uint64_t byte_mask = (std::uint64_t{1} << byte_bits) - 1;
 // Above both counts, so that a sealed account is past every limit.
 constexpr std::uint64_t seal_bit = std::uint64_t{1} << 63;
 
-// Half of what each field holds: the other half is room for adds that are about to be taken back.
+// Half of what each field holds: a sum of two that are within a limit does not flow over.
 constexpr std::uint32_t most_messages = 1u << 22;
 constexpr std::uint64_t most_bytes = std::uint64_t{1} << 39;
 
@@ -33,10 +33,12 @@ bool account::try_add(std::uint32_t messages, std::size_t bytes, std::uint32_t m
   if (messages > max_messages || bytes > max_bytes) return false;
 
   const std::uint64_t added = pack(messages, bytes);
-  const std::uint64_t total = packed_.fetch_add(added, std::memory_order_relaxed) + added;
-  if (messages_in(total) <= max_messages && bytes_in(total) <= max_bytes) return true;
-  packed_.fetch_sub(added, std::memory_order_relaxed);
-  return false;
+  auto before = packed_.load(std::memory_order_relaxed);
+  do {
+    const auto total = before + added;
+    if (messages_in(total) > max_messages || bytes_in(total) > max_bytes) return false;
+  } while (!packed_.compare_exchange_weak(before, before + added, std::memory_order_relaxed));
+  return true;
 }
 
 void account::release(std::uint32_t messages, std::size_t bytes) noexcept {

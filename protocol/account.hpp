@@ -10,10 +10,8 @@ namespace fairlead::protocol {
 /// outgoing queue together stay under the limits because nothing enters the mailbox that was not counted here.
 class account {
  public:
-  /// Counts if the result stays within both limits; false, and nothing is counted, if not. Lock-free: one add, and
-  /// one more to take it back. An add that is about to be taken back counts for that moment, so that close to a
-  /// limit two racing calls may both be refused; never are both let in. Limits past 2^22 messages or 2^39 bytes
-  /// count as these.
+  /// Counts if the result stays within both limits; false, and nothing was counted at any moment, if not: what is refused
+  /// takes nobody else's room. Lock-free. Limits past 2^22 messages or 2^39 bytes count as these.
   [[nodiscard]] bool try_add(std::uint32_t messages, std::size_t bytes, std::uint32_t max_messages,
                              std::size_t max_bytes) noexcept;
   /// Gives back what an earlier `try_add` counted, in the same or other portions.

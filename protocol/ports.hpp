@@ -74,6 +74,9 @@ class link {
   virtual void abort() = 0;
   /// Bytes queued on the wire and not taken by the kernel.
   [[nodiscard]] virtual std::size_t queued_bytes() const noexcept = 0;
+  /// These, and what the kernel has taken and the peer has not acknowledged. Once the wire is sealed it becomes less only by
+  /// what the peer takes.
+  [[nodiscard]] virtual std::size_t undelivered_bytes() const noexcept = 0;
   /// Whether nothing more can be queued: a Close frame, ours or the transport's answer to the peer's, was; or it broke.
   [[nodiscard]] virtual bool sealed() const noexcept = 0;
   [[nodiscard]] virtual peer_view peer() const noexcept = 0;

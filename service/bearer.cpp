@@ -52,6 +52,19 @@ std::string readable(std::string_view encoded) {
   return net::percent_decoded(encoded).value_or(std::string{});
 }
 
+/// Whether this parameter's value, or a part of it, may be a secret. Also where somebody mistook what separates parameters
+/// (`;`, `&amp;`, a second `?`): then the secret's name is the end of another one, or in another one's value.
+bool may_be_secret(std::string_view whole, std::string_view parameter) {
+  const auto plain = net::percent_decoded(whole);
+  if (!plain) return true;
+  const auto has = [&plain](std::string name) {
+    return !std::ranges::search(*plain, name += '=', [](unsigned char x, unsigned char y) {
+              return std::tolower(x) == std::tolower(y);
+            }).empty();
+  };
+  return has("token") || (!parameter.empty() && has(std::string{parameter}));
+}
+
 }  // namespace
 
 std::string_view bearer_credentials(std::string_view field) noexcept {
@@ -86,10 +99,13 @@ std::string without_secrets(std::string_view target, std::string_view parameter)
   out += '?';
   for_each_parameter(target.substr(question + 1),
                      [&](std::string_view name, std::string_view, std::string_view whole) {
-                       const auto plain = net::percent_decoded(name);
-                       const bool shown = plain && *plain != "token" && *plain != "access_token" &&
-                                          (parameter.empty() || *plain != parameter);
-                       out += shown ? std::string{whole} : fmt::format("{}=***", name);
+                       if (!may_be_secret(whole, parameter))
+                         out += whole;
+                       else if (const auto plain = net::percent_decoded(name);
+                                plain && plain->find('=') == std::string::npos)
+                         out.append(name).append("=***");
+                       else
+                         out += "***";
                        out += '&';
                      });
   out.pop_back();

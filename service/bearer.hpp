@@ -28,7 +28,7 @@ struct bearer {
 /// What follows `Bearer ` in an Authorization field (RFC 6750 2.1; the scheme's case does not matter, RFC 9110 11.1).
 [[nodiscard]] std::string_view bearer_credentials(std::string_view field) noexcept;
 
-/// A target or query with the values of secret parameters as `***`: `token`, `access_token` and the one of this name. As
+/// A target or query with the values of secret parameters as `***`: those whose name ends with `token`, or with this name. As
 /// logs and the debug endpoint may have it.
 [[nodiscard]] std::string without_secrets(std::string_view target, std::string_view parameter = {});
 

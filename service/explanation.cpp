@@ -30,18 +30,34 @@ std::string code_and_reason(close_code code, std::string_view reason) {
   return text;
 }
 
+std::string_view what_policy_does(slow_policy policy) noexcept {
+  switch (policy) {
+  case slow_policy::disconnect: return "it is disconnected";
+  case slow_policy::drop_newest: return "new ones are refused";
+  case slow_policy::drop_oldest:
+  case slow_policy::keep_latest: return "older ones are dropped";
+  }
+  return "something unknown happens";
+}
+
 std::string queue_in_words(const connection_snapshot& c) {
   if (c.queued_messages == 0) return "nothing is queued";
   const auto queued =
       fmt::format("{} message{} ({}) queued", c.queued_messages, c.queued_messages == 1 ? "" : "s",
                   bytes_in_words(c.queued_bytes));
   if (c.wire_bytes == 0) return queued + ", none of it waiting for the kernel yet";
-  return fmt::format(
-      "{}, {} of it waiting for the kernel: the client reads more slowly than it is sent to",
-      queued, bytes_in_words(c.wire_bytes));
+  return fmt::format("{}, {} of it waiting for the kernel: the client reads more slowly than it is "
+                     "sent to; past {} "
+                     "or {} {}",
+                     queued, bytes_in_words(c.wire_bytes), c.max_queued_messages,
+                     bytes_in_words(c.max_queued_bytes), what_policy_does(c.slow_consumers));
 }
 
 std::string peer_in_words(const connection_snapshot& c) {
+  if (c.lagging)
+    return fmt::format(
+        "; it is not read for now, because {} messages of its wait for a behavior or its session",
+        c.unhandled_messages);
   if (c.throttled) return "; it is not read for now, because it sent more than it may";
   if (c.awaits_pong)
     return fmt::format("; silent for {}, and has not answered a ping yet", in_words(c.silent));
@@ -59,8 +75,9 @@ std::string closing_in_words(const connection_snapshot& c) {
   std::string waits =
       peer_first ? "our answering Close is on its way" : "waiting for the peer's Close";
   if (c.wire_bytes > 0) waits = fmt::format("{} still go out first", bytes_in_words(c.wire_bytes));
-  return fmt::format("closing for {}: {}; {}; aborted when the close time-out passes",
-                     in_words(c.in_state), asked_in_words(c), waits);
+  return fmt::format("closing for {}: {}; {}; aborted when the close time-out passes{}",
+                     in_words(c.in_state), asked_in_words(c), waits,
+                     c.wire_bytes > 0 ? " and the peer has taken none of it" : "");
 }
 
 }  // namespace

@@ -293,43 +293,41 @@ broadcast_callback summary_to(result_sink result, const send_options& how) {
 
 }  // namespace
 
-result_sink internal_api::result_to(net::respond respond, bool wait) {
-  if (wait) return result_to(std::move(respond));
+void internal_api::answer_now(const net::respond& respond, bool taken) {
+  if (!taken)
+    return respond(error_answer(503, "refused: too many messages wait for their fan-out "
+                                     "(max_pending_broadcasts), or the server is stopping"));
   json::object accepted;
   accepted["result"] = outcome_json("pending");
   accepted["note"] = R"(it was accepted; ask with "wait": true to be told the outcome)";
   respond(json_answer(accepted, 202));
-  return nullptr;
 }
 
 void internal_api::send(const net::http_request& request, net::respond respond) {
   auto wanted = parse_send(request.body);
   if (!wanted) return respond(bad_request(wanted.error()));
-  auto result = result_to(std::move(respond), wanted->wait);
+  const auto result = wanted->wait ? result_to(respond) : nullptr;
+  bool taken = false;
   if (const auto* id = std::get_if<connection_id>(&wanted->to)) {
     send_callback done;
     if (result) done = [result](send_result r) { result(outcome_json(to_string(r))); };
-    options_.backbone->send(*id, std::move(wanted->data), wanted->how, std::move(done));
+    taken = options_.backbone->send(*id, std::move(wanted->data), wanted->how, std::move(done));
   } else {
-    options_.backbone->send_to_user(std::get<std::string>(std::move(wanted->to)),
-                                    std::move(wanted->data), wanted->how,
-                                    summary_to(std::move(result), wanted->how));
+    taken = options_.backbone->send_to_user(std::get<std::string>(std::move(wanted->to)),
+                                            std::move(wanted->data), wanted->how,
+                                            summary_to(result, wanted->how));
   }
+  if (!result) answer_now(respond, taken);
 }
 
 void internal_api::send_all(const net::http_request& request, net::respond respond) {
   auto wanted = parse_send_all(request.body);
   if (!wanted) return respond(bad_request(wanted.error()));
-  if (wanted->wait) {
-    options_.backbone->broadcast(std::move(wanted->data), std::move(wanted->except), wanted->how,
-                                 summary_to(result_to(std::move(respond)), wanted->how));
-  } else if (options_.backbone->broadcast(std::move(wanted->data), std::move(wanted->except),
-                                          wanted->how, nullptr)) {
-    static_cast<void>(result_to(std::move(respond), false));
-  } else {
-    respond(error_answer(503, "refused: too many broadcasts wait for their fan-out "
-                              "(max_pending_broadcasts), or the server is stopping"));
-  }
+  const auto result = wanted->wait ? result_to(respond) : nullptr;
+  const bool taken =
+      options_.backbone->broadcast(std::move(wanted->data), std::move(wanted->except), wanted->how,
+                                   summary_to(result, wanted->how));
+  if (!result) answer_now(respond, taken);
 }
 
 void internal_api::disconnect(const net::http_request& request, net::respond respond) {

@@ -71,8 +71,8 @@ class internal_api final : public net::http_service {
 
   /// Answers with `{"result": ...}`, or with 202 and `pending` if the outcome takes too long.
   [[nodiscard]] std::function<void(boost::json::object)> result_to(net::respond);
-  /// The same if the outcome is waited for; nothing, and answered at once, if not.
-  [[nodiscard]] std::function<void(boost::json::object)> result_to(net::respond, bool wait);
+  /// For who does not wait: 202, or 503 if it was refused at once.
+  static void answer_now(const net::respond&, bool taken);
 
   internal_api_options options_;
   std::shared_ptr<reply_desk> desk_;

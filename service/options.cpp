@@ -222,4 +222,17 @@ problems check(const server_options& o) {
   return found;
 }
 
+problems check_reload(const server_options& in_force, const server_options& wanted) {
+  auto found = check(wanted);
+  // The token that is reloaded goes to the listener that is there, wherever the next one is to be.
+  const auto stays = parse_address(in_force.internal);
+  if (wanted.internal_token.empty() && wanted.internal != in_force.internal && stays &&
+      !is_loopback(*stays))
+    found.push_back(
+        {"internal_token", fmt::format("the internal listener stays at {} until a restart, where "
+                                       "other machines can reach it; keep a token until then",
+                                       in_quotes(in_force.internal))});
+  return found;
+}
+
 }  // namespace fairlead::service

@@ -77,7 +77,8 @@ void for_each_limit(Limits& l, Visitor&& visit) {
   visit("expiry_grace", l.expiry_grace, milliseconds{0}, milliseconds{hours{24}},
         "how long a connection goes on when its token has expired; then closed with 3000");
   visit("close_timeout", l.close_timeout, milliseconds{1}, milliseconds{hours{24}},
-        "from our Close frame to the end of the closing handshake; past it the socket is aborted");
+        "from our Close frame, or what the client has last taken before it, to its answer; then "
+        "aborted");
   visit("ping_interval", l.ping_interval, milliseconds{20}, milliseconds{hours{24}},
         "a client that was silent for so long (or up to 10 % less) is sent a ping");
   visit("pong_timeout", l.pong_timeout, milliseconds{20}, milliseconds{hours{24}},
@@ -102,5 +103,7 @@ inline constexpr int most_compression = 9;
 /// Everything that is wrong with these options, by option (`drain.grace`).
 [[nodiscard]] problems check(const drain_options&);
 [[nodiscard]] problems check(const server_options&);
+/// The same for options that are to be reloaded: with these, what of `in_force` stays until a restart.
+[[nodiscard]] problems check_reload(const server_options& in_force, const server_options& wanted);
 
 }  // namespace fairlead::service

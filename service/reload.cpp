@@ -11,6 +11,7 @@
 #include <fairlead/logging.hpp>
 
 #include "service/config_keys.hpp"
+#include "service/options.hpp"
 #include "service/token_key.hpp"
 
 namespace fairlead::service {
@@ -46,6 +47,11 @@ void reload(server& s, settings& in_force, const read_again& read, log& out) {
   }
   const auto& wanted = std::get<settings>(again);
   const auto found = between(in_force, wanted);
+  // All of it before anything is changed.
+  if (const auto wrong = check_reload(in_force.server, wanted.server); !wrong.empty()) {
+    for (const auto& p : wrong) refuse(out, p.where + ": " + p.what);
+    return;
+  }
   try {
     // The files it began with. One that is bad leaves both as they were.
     const auto& jwt = in_force.server.jwt;

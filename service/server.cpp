@@ -91,8 +91,10 @@ void server::send_to_user(std::string user, message m, broadcast_callback done) 
 }
 
 void server::send_to_user(std::string user, message m, send_options how, broadcast_callback done) {
-  if (impl_)
-    return impl_->backbone().send_to_user(std::move(user), std::move(m), how, std::move(done));
+  if (impl_) {
+    impl_->backbone().send_to_user(std::move(user), std::move(m), how, std::move(done));
+    return;
+  }
   broadcast_summary nobody;
   nobody.add(send_result::no_such_connection);
   if (done) done(nobody);
@@ -110,8 +112,10 @@ void server::send(connection_id id, message m, send_callback done) {
 }
 
 void server::send(connection_id id, message m, send_options how, send_callback done) {
-  if (impl_) return impl_->backbone().send(id, std::move(m), how, std::move(done));
-  if (done) done(send_result::no_such_connection);
+  if (impl_)
+    impl_->backbone().send(id, std::move(m), how, std::move(done));
+  else if (done)
+    done(send_result::no_such_connection);
 }
 
 void server::remove(connection_id id, close_code code, std::string reason, close_callback done) {

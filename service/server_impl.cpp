@@ -17,6 +17,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
+/// The internal listener's own, which no configuration changes: what clients do must not lock the operator out, nor limits
+/// that are set for clients.
+limits internal_limits() {
+  constexpr std::size_t sockets = 4096;
+  return {.max_connections = sockets, .max_connections_per_address = sockets};
+}
+
 /// All that is wrong in one exception: a caller who mends one option at a time starts too often.
 void throw_if_wrong(const service::problems& found) {
   std::string text;
@@ -127,11 +134,9 @@ void server::impl::start_listeners() {
                                     .drain_defaults = [this] { return drain_defaults(); },
                                     .drain = [this](drain_options how) { drain(std::move(how)); },
                                     .drain_state = [this] { return drain_state(); }});
-  internal_listener_ = net::listener::start({.address = options_.internal,
-                                             .limits = options_.limits,
-                                             .logger = options_.logger,
-                                             .hits = hits_},
-                                            {side_}, api);
+  internal_listener_ = net::listener::start(
+      {.address = options_.internal, .limits = internal_limits(), .logger = options_.logger},
+      {side_}, api);
   internal_api_ = api;
   const std::lock_guard lock{mutex_};
   internal_address_ = internal_listener_->address();
@@ -235,16 +240,14 @@ drain_options server::impl::drain_defaults() const {
 }
 
 void server::impl::reload(const server_options& wanted) {
-  throw_if_wrong(service::check(wanted));
+  throw_if_wrong(service::check_reload(options_, wanted));
   backbone_->set_limits(wanted.limits);
   public_listener_->set_limits(wanted.limits);
   if (const auto there = public_service_.lock()) there->set_origins(wanted.origins);
-  if (internal_listener_) {
-    internal_listener_->set_limits(wanted.limits);
+  if (internal_listener_)
     side_->post([there = internal_api_, token = wanted.internal_token] {
       if (const auto api = there.lock()) api->set_token(token);
     });
-  }
   const std::lock_guard lock{mutex_};
   drain_defaults_ = wanted.drain;
 }

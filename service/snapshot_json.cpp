@@ -173,6 +173,11 @@ json::object page_json(const connections_page& page, const server_snapshot& all,
 
 json::object connection_json(const connection_snapshot& c, wall_time now) {
   auto out = head(c, now);
+  out["max_queued_messages"] = c.max_queued_messages;
+  out["max_queued_bytes"] = c.max_queued_bytes;
+  out["slow_consumers"] = view(to_string(c.slow_consumers));
+  out["unhandled_messages"] = c.unhandled_messages;
+  out["paused_for"] = text_or_null(c.lagging ? "unhandled" : c.throttled ? "rate" : "");
   out["silent_ms"] = c.silent.count();
   out["awaits_pong"] = c.awaits_pong;
   out["throttled"] = c.throttled;

@@ -52,7 +52,7 @@ struct limits {
   std::chrono::milliseconds expiry_grace{
       10'000};  ///< from when an admission expires to the Close frame (3000)
   std::chrono::milliseconds close_timeout{
-      5'000};  ///< from our Close frame to the end of the handshake; then aborted
+      5'000};  ///< from our Close frame, or what the peer last took before it, to its answer; then aborted
   std::chrono::milliseconds ping_interval{
       25'000};  ///< silence of the peer after which it is sent a ping; less by up to 10 %, by chance
   std::chrono::milliseconds pong_timeout{

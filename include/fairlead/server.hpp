@@ -168,7 +168,8 @@ class server {
   /// Takes over from these options what can change while it serves, and nothing else: limits, origins,
   /// internal_token, drain.
   /// Server-wide limits hold at once; those of messages and queues for connections from now on. std::invalid_argument for
-  /// options that cannot be used, and nothing has changed. std::logic_error before `start`.
+  /// options that cannot be used, also because an internal listener that other machines can reach would lose its token; then
+  /// nothing has changed. std::logic_error before `start`.
   void reload(const server_options&);
 
   /// Begins to go down without hurting anyone (`drain_options`); at once `/ready` says 503. Ready when nobody is left;

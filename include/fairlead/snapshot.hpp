@@ -12,6 +12,7 @@
 #include <fairlead/close.hpp>
 #include <fairlead/connection.hpp>
 #include <fairlead/result.hpp>
+#include <fairlead/send_options.hpp>
 
 /// What the actors say of themselves when asked: values, copied at one moment, nobody's afterwards.
 namespace fairlead {
@@ -60,6 +61,12 @@ struct connection_snapshot {
   std::uint32_t queued_messages = 0;    ///< accepted and not settled: mailbox and wire together
   std::uint64_t queued_bytes = 0;
   std::uint64_t wire_bytes = 0;  ///< of those, waiting for the kernel
+  /// What the queue may hold, and what happens then. A connection keeps what was configured when it began.
+  std::uint64_t max_queued_messages = 0, max_queued_bytes = 0;
+  slow_policy slow_consumers = slow_policy::disconnect;
+  std::uint32_t unhandled_messages =
+      0;                 ///< of the peer's, that its behaviors or session have not handled yet
+  bool lagging = false;  ///< not read for now: those are too many
   traffic counts;
   std::chrono::milliseconds silent{0};  ///< since the peer's last bytes, of whatever kind
   bool awaits_pong = false;             ///< a ping of ours is not answered yet

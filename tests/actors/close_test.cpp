@@ -196,6 +196,68 @@ TEST_CASE("a Close that the kernel does not take has the same deadline; what was
   CHECK(c.link->aborted);
 }
 
+TEST_CASE("a peer that takes what is queued before the Close, however slowly, gets all of it and "
+          "the Close") {
+  harness h;
+  auto c = h.open();
+  c.link->room = 0;
+  answers<send_result> sent;
+  for (int i = 0; i < 20; ++i) c.handle.send(message::text(std::string(98, 'x')), sent.next());
+  CHECK(h.close(c.handle, close_code::going_away) == close_result::initiated);
+  for (int i = 0; i < 15; ++i) {
+    h.advance(2s);
+    c.link->kernel_takes(140);
+    CHECK_FALSE(c.link->aborted);
+  }
+  CHECK(sent.count(send_result::written) == 20);
+  CHECK(close_code_in(c.link->sent) == close_code::going_away);
+  h.peers_answer();
+  REQUIRE(h.closed.size() == 1);
+  CHECK(h.closed[0].second.clean);
+  CHECK(h.loops[0]->timers() == 0);
+}
+
+TEST_CASE(
+    "what the kernel has taken and the peer acknowledges counts as well; a peer that then takes no "
+    "more has the close deadline again") {
+  harness h;
+  auto c = h.open();
+  c.link->unacknowledged = 5000;
+  CHECK(h.close(c.handle) == close_result::initiated);
+  h.advance(4s);
+  c.link->unacknowledged = 4000;
+  h.advance(5950ms);
+  CHECK_FALSE(c.link->aborted);
+  h.advance(100ms);
+  CHECK(c.link->aborted);
+}
+
+TEST_CASE("what is acknowledged soon after a Close gives no more time: it was on its way") {
+  harness h;
+  auto c = h.open();
+  c.link->unacknowledged = 5000;
+  CHECK(h.close(c.handle) == close_result::initiated);
+  h.advance(100ms);
+  c.link->unacknowledged = 0;
+  h.advance(4930ms);
+  CHECK(c.link->aborted);
+}
+
+TEST_CASE("a peer that reads for ever is aborted after twelve close deadlines") {
+  harness h{[](auto& o) { o.limits.close_timeout = 1s; }};
+  auto c = h.open();
+  c.link->unacknowledged = 5000;
+  CHECK(h.close(c.handle) == close_result::initiated);
+  for (int i = 0; i < 119; ++i) {
+    h.advance(100ms);
+    --c.link->unacknowledged;
+  }
+  CHECK_FALSE(c.link->aborted);
+  h.advance(140ms);
+  CHECK(c.link->aborted);
+  CHECK(h.backbone->connection_count() == 0);
+}
+
 TEST_CASE("no timer is left behind by a close that completes") {
   harness h;
   auto c = h.closing();

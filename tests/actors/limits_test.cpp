@@ -58,9 +58,45 @@ TEST_CASE("limits that are set while it serves: server-wide ones hold at once, t
   young.handle.send(message::text("x"), sent.next());
   CHECK(sent.list() == std::vector{send_result::overflow});
   old.handle.send(message::text("x"), sent.next());
+  h.run();
   CHECK(sent.list().size() == 1);  // let in; its queue is bounded as it was when it began
+  old.link->kernel_takes(1000);
+  h.run();
+  CHECK(sent.list() == std::vector{send_result::overflow, send_result::written});
   CHECK(h.backbone->broadcast(message::text("x"), {}));
   CHECK_FALSE(h.backbone->broadcast(message::text("x"), {}));
+}
+
+TEST_CASE(
+    "a queue that was filled under one set of limits lives on under another: size of a message, "
+    "bytes, policy") {
+  harness h{[](auto& o) {
+    o.limits = {.max_queued_bytes = 4000, .slow_consumers = slow_policy::drop_oldest};
+  }};
+  auto c = h.open();
+  c.link->room = 1;
+  answers<send_result> sent;
+  c.handle.send(message::text(std::string(1000, 'a')), sent.next());
+  c.handle.send(message::text(std::string(1000, 'b')), sent.next());
+  h.run();
+  h.backbone->set_limits({.max_send_size = 10, .max_queued_messages = 1, .max_queued_bytes = 100});
+  c.handle.send(message::text(std::string(2500, 'c')), sent.next());
+  h.run();
+  CHECK(sent.list() == std::vector{send_result::overflow});  // the second made way
+  c.link->kernel_takes(SIZE_MAX / 2);
+  h.run();
+  CHECK(sent.count(send_result::written) == 2);
+  CHECK_FALSE(close_code_in(c.link->sent));
+}
+
+TEST_CASE("times hold at once: how long the peer has to answer a Close") {
+  harness h;
+  auto c = h.open();
+  h.backbone->set_limits({.close_timeout = 1s});
+  c.handle.close();
+  h.run();
+  h.advance(1100ms);
+  CHECK(c.link->aborted);
 }
 
 TEST_SUITE_END();

@@ -75,6 +75,31 @@ TEST_CASE(
   CHECK(after.opened == 2);
 }
 
+TEST_CASE("sends that find nobody are counted, whether or not somebody asked: an unknown id, an id "
+          "of no loop, an unknown user, one whose behaviour waits") {
+  harness h{2, [](auto& o) {
+              o.per_user = [](const std::string&) { return std::make_unique<behavior>(); };
+            }};
+  h.open("ada", 1);
+  h.open("bob", 0).link->fails();
+  h.run();
+  answers<send_result> sent;
+  answers<broadcast_summary> summaries;
+  const std::string users[] = {"ada", "bob", "nobody"};
+  for (const bool asks : {false, true}) {
+    h.backbone->send({1, 999}, message::text("x"), asks ? sent.next() : nullptr);
+    h.backbone->send({65535, 1}, message::text("x"), asks ? sent.next() : nullptr);
+    for (const auto& user : users)
+      h.backbone->send_to_user(user, message::text("x"), asks ? summaries.next() : nullptr);
+    h.run();
+  }
+  CHECK(sent.count(send_result::no_such_connection) == 2);
+  const sums s{h};
+  CHECK(outcome(s.passed, send_result::written) == 2);
+  CHECK(outcome(s.passed, send_result::reconnecting) == 2);
+  CHECK(outcome(s.passed, send_result::no_such_connection) == 6);
+}
+
 TEST_CASE("ends by who was first and why; how long opening and closing took") {
   harness h;
   auto a = h.open(), b = h.open(), c = h.open(), d = h.open();

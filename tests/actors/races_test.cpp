@@ -124,7 +124,7 @@ class game {
     case 3: return send();
     case 4:
     case 5: return broadcast();
-    case 6: return h_.backbone->send_to_user(any_user(), next_text("u"), summaries_.next());
+    case 6: h_.backbone->send_to_user(any_user(), next_text("u"), summaries_.next()); return;
     case 7: return close();
     case 8:
     case 9:
@@ -150,7 +150,8 @@ class game {
     }
     h_.run();
     h_.peers_answer();
-    h_.advance(h_close_timeout + 100ms);  // who does not answer, or did not take its Close
+    // Who does not answer, or did not take its Close: once more for who took something lately.
+    h_.advance(2 * h_close_timeout + 100ms);
   }
 
   void check() {

@@ -82,6 +82,50 @@ TEST_CASE("a snapshot tells what the link knows of the peer") {
   CHECK(s.round_trip == std::chrono::microseconds{77});
 }
 
+TEST_CASE("a snapshot tells how many messages a behavior has yet to handle, and that the socket is "
+          "not read for it") {
+  std::string user = "a";
+  while (std::hash<std::string>{}(user) % 2 != 1) ++user[0];  // whose behavior is on the other loop
+  scribe_book book;
+  harness h{2, [&](auto& o) {
+              o.limits = {.max_unhandled_messages = 3};
+              o.per_user = book.per_user();
+            }};
+  auto c = h.open(user, 0);
+  const auto look = [&] {
+    answers<actors::backbone::one_snapshot> got;
+    h.backbone->take_connection(c.id(), 1s, got.next());
+    while (h.side->turn() || h.loops[0]->turn()) continue;
+    return got.list().at(0).snapshot;
+  };
+  const auto say = [&](int n) {
+    for (int i = 0; i < n; ++i) c.link->peer_sends("x");
+  };
+  say(2);
+  CHECK(look().unhandled_messages == 2);
+  CHECK_FALSE(look().lagging);
+  say(1);
+  CHECK(look().unhandled_messages == 3);
+  CHECK(look().lagging);
+  h.run();
+  CHECK(look().unhandled_messages == 0);
+  CHECK_FALSE(look().lagging);
+}
+
+TEST_CASE("a snapshot tells the bounds of the queue, as they were when it began") {
+  harness h{[](auto& o) {
+    o.limits = {.max_queued_messages = 7,
+                .max_queued_bytes = 700,
+                .slow_consumers = slow_policy::keep_latest};
+  }};
+  auto c = h.open();
+  h.backbone->set_limits({});
+  const auto s = h.snapshot(c);
+  CHECK(s.max_queued_messages == 7);
+  CHECK(s.max_queued_bytes == 700);
+  CHECK(s.slow_consumers == slow_policy::keep_latest);
+}
+
 TEST_CASE("a snapshot of a connection that is not open yet") {
   harness h;
   const auto s = h.snapshot(h.connecting());

@@ -42,14 +42,18 @@ TEST_CASE("a reader that stalls and goes on gets every byte, and every receipt a
   auto [client, line] = server->connect(small_buffer);
   const auto asked = std::make_shared<counting_receipt>();
   fill(server, line, asked);
-  server->on_loop([&] { CHECK(asked->outcomes.addressed() < count); });
+  server->on_loop([&, l = line] {
+    CHECK(asked->outcomes.addressed() < count);
+    CHECK(l->link->undelivered_bytes() > l->link->queued_bytes());
+  });
   for (std::size_t i = 0; i < count; ++i) REQUIRE(client.receive_frame()->payload == numbered(i));
   CHECK(test::eventually([&, l = line] {
     bool done = false;
-    server->on_loop([&] { done = l->link->queued_bytes() == 0; });
+    server->on_loop([&] { done = l->link->undelivered_bytes() == 0; });
     return done;
   }));
   server->on_loop([&, l = line] {
+    CHECK(l->link->queued_bytes() == 0);
     CHECK(asked->outcomes.count(send_result::written) == count);
     CHECK(l->written.messages == count);
   });

@@ -205,7 +205,7 @@ TEST_CASE("pings count too: a flood of them is answered at the rate, and not fas
   CHECK(answered / 102 <= 10 + 100 + 15);
 }
 
-TEST_CASE("who does not ease off is to be closed with 1008, and is not read faster meanwhile") {
+TEST_CASE("who does not ease off is to be closed with 1008, and is not read faster until it is") {
   limits bounds;
   bounds.max_inbound_messages_per_second = 10;
   bounds.inbound_burst = 1s;
@@ -219,13 +219,34 @@ TEST_CASE("who does not ease off is to be closed with 1008, and is not read fast
   l.loop->advance(4s);
   CHECK(l.line->reports.count("limit 1008 rate") >= 1);
   CHECK(l.count(limit_hit::inbound_rate_closed) >= 1);
+  CHECK(l.line->reports.count("text") <= 10 + 80 + 15);
   l.line->link->send_close(close_code::policy_violation, "rate");
   l.line->flush();
   CHECK(l.receive() == close_of(1008, "rate"));
   const auto before = l.line->reports.count("limit");
   l.loop->advance(4s);
   CHECK(l.line->reports.count("limit") == before);
-  CHECK(l.line->reports.count("text") <= 10 + 120 + 15);
+}
+
+TEST_CASE("a throttled peer answers a Close in time: what it had sent before is read at once "
+          "[RFC 6455 7.1.1]") {
+  limits bounds;
+  bounds.max_inbound_messages_per_second = 10;
+  bounds.inbound_burst = 1s;
+  hand_turned_link l(bounds);
+  std::string flood;
+  for (int i = 0; i < 1000; ++i) flood += test::text_frame(std::string(100, 'x'));
+  l.peer_sends(flood);
+  REQUIRE(l.line->link->peer().throttled);
+  const auto paused = l.count(limit_hit::inbound_rate_paused);
+  l.line->link->send_close(close_code::normal, "bye");
+  l.line->flush();
+  CHECK(l.receive() == close_of(1000, "bye"));
+  CHECK_FALSE(l.line->link->peer().throttled);
+  l.peer_sends(encode_frame(8, test::close_payload(1000, "bye")));
+  CHECK(l.line->reports.count("text") == 1000);
+  CHECK(l.line->reports.count("closed") == 1);
+  CHECK(l.count(limit_hit::inbound_rate_paused) == paused);
 }
 
 TEST_CASE("a link that ends while it is throttled leaves nothing behind") {

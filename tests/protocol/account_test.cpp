@@ -90,4 +90,22 @@ TEST_CASE("threads that race for the last room never pass a limit together") {
   CHECK(a.bytes() == 0);
 }
 
+TEST_CASE("what is refused takes nobody's room, not even for a moment") {
+  account a;
+  REQUIRE(a.try_add(1, 200, 10, 1'000));
+  std::atomic<bool> over{false};
+  std::jthread large{[&] {
+    while (!over) static_cast<void>(a.try_add(1, 900, 10, 1'000));
+  }};
+  int refused = 0;
+  for (int i = 0; i < 2'000'000; ++i) {
+    if (a.try_add(1, 10, 10, 1'000))
+      a.release(1, 10);
+    else
+      ++refused;
+  }
+  over = true;
+  CHECK(refused == 0);
+}
+
 TEST_SUITE_END();

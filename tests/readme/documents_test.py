@@ -198,6 +198,15 @@ class Documents(unittest.TestCase):
         for event in rows:
             self.assertTrue(event in states or f'"{event}"' in source, f"docs/operations.md: nothing logs {event}")
 
+    def test_limits_that_are_counted_are_listed(self):
+        paragraph = re.search(r"^The limits, in `fairlead_limit_hits_total`: (.*?)\n\n", DOCUMENTS["docs/operations.md"],
+                              re.MULTILINE | re.DOTALL)
+        with Server() as server:
+            _, metrics = server.curl(f"curl http://{INTERNAL}/metrics")
+        counted = re.findall(r'^fairlead_limit_hits_total\{limit="(\w+)"\}', metrics, re.MULTILINE)
+        self.assertTrue(counted)
+        self.assertEqual(sorted(re.findall(r"`(\w+)`", paragraph[1])), sorted(counted))
+
     def test_tokens_in_five_minutes(self):
         start, make_and_use = (code for _, code in blocks(DOCUMENTS["docs/admission.md"], "bash"))
         with tempfile.TemporaryDirectory() as folder:

@@ -103,7 +103,24 @@ TEST_CASE("secrets are not shown, whatever a target looks like") {
   CHECK(without_secrets("/ws?jwt=s", "jwt") == "/ws?jwt=***");
   CHECK(without_secrets("/ws?jwt=s") == "/ws?jwt=s");
   CHECK(without_secrets("http://h/ws?access_token=s") == "http://h/ws?access_token=***");
-  CHECK(without_secrets("/ws?a?access_token=s") == "/ws?a?access_token=s");  // a name with a ?
+  CHECK(without_secrets("/ws?a=token&b=t&token") == "/ws?a=token&b=t&token");
+}
+
+TEST_CASE("nor where what separates parameters is not what it should be") {
+  CHECK(without_secrets("/ws??access_token=s&a=b") == "/ws??access_token=***&a=b");
+  CHECK(without_secrets("/ws?a?access_token=s") == "/ws?a?access_token=***");
+  CHECK(without_secrets("/ws?a=1&amp;access_token=s") == "/ws?a=1&amp;access_token=***");
+  CHECK(without_secrets("/ws?a=1;access_token=s") == "/ws?a=***");
+  CHECK(without_secrets("/ws?a=1%26access_token%3Ds") == "/ws?a=***");
+  CHECK(without_secrets("/ws? Access_Token=s") == "/ws? Access_Token=***");
+  CHECK(without_secrets("/ws?a=1;jwt=s", "jwt") == "/ws?a=***");
+  CHECK(without_secrets("/ws?access_token%3Ds&a=b") == "/ws?***&a=b");
+  CHECK(without_secrets("/ws?a=%zz") == "/ws?a=***");
+  CHECK(without_secrets("/ws?access_token%3Ds%zz") == "/ws?***");
+}
+
+TEST_CASE("what is like a secret's name is taken for one") {
+  CHECK(without_secrets("/ws?id_token=s") == "/ws?id_token=***");
 }
 
 TEST_SUITE_END();

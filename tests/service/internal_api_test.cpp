@@ -178,6 +178,19 @@ TEST_SUITE("service/internal_api") {
     CHECK(clients[1].receive_frame()->payload == "secret");
   }
 
+  TEST_CASE("without wait, what is refused at once is not said to be accepted") {
+    server s{{.listen = "127.0.0.1:0",
+              .internal = "127.0.0.1:0",
+              .limits = {.max_pending_broadcast_bytes = 10}}};
+    for (const auto* what : {R"("client": "c0-1")", R"("user": "ann")"}) {
+      const auto sent = post(s.internal_address(), "/api/send",
+                             std::string{"{"} + what + R"(, "data": "more than ten bytes"})");
+      CHECK(sent.status == 503);
+      CHECK(sent.body.at("error").as_string().find("max_pending_broadcasts") != std::string::npos);
+    }
+    CHECK(post(s.internal_address(), "/api/send", R"({"user": "ann", "data": "x"})").status == 202);
+  }
+
   TEST_CASE_FIXTURE(fixture, "/api/send and /api/send_all without wait: accepted at once") {
     const auto id = join("ann");
     const auto sent = post(api(), "/api/send", R"({"client": ")" + id + R"(", "data": "1"})");

@@ -112,6 +112,75 @@ TEST_SUITE("service/reload") {
     CHECK(client.upgrade().status == 101);
   }
 
+  TEST_CASE("the internal listener keeps a token as long as other machines can reach it, whatever "
+            "address it is to have next") {
+    auto in_force = on_free_ports();
+    in_force.server.internal = "0.0.0.0:0";
+    in_force.server.internal_token = "s3cret";
+    server s{in_force.server};
+    test::recording_log lines;
+    const auto status = [&](std::string_view fields) {
+      return test::request(s.internal_address(), "GET", "/debug/tree", {}, fields).status;
+    };
+    auto wanted = in_force;
+    wanted.server.internal_token.clear();
+    wanted.server.limits.max_connections = 1;
+    for (const auto* next : {"127.0.0.1:0", "", "0.0.0.0:0"}) {
+      CAPTURE(next);
+      wanted.server.internal = next;
+      reload(
+          s, in_force, [&] { return wanted; }, lines);
+      CHECK_THROWS_AS(s.reload(wanted.server), std::invalid_argument);
+      CHECK(status("") == 401);
+      CHECK(status("Authorization: Bearer s3cret\r\n") == 200);
+    }
+    CHECK(lines.count("config.reload_failed") == 3);
+    CHECK(lines.count("config.reload_failed", "what=internal_token: the internal listener stays at "
+                                              "\"0.0.0.0:0\" until a restart") == 2);
+    CHECK(lines.count("config.reloaded") == 0);
+    CHECK(in_force.server.limits.max_connections == limits{}.max_connections);
+
+    wanted.server.internal = "127.0.0.1:0";
+    wanted.server.internal_token = "other";
+    reload(
+        s, in_force, [&] { return wanted; }, lines);
+    CHECK(lines.count("config.reloaded", "needs_restart=internal.address") == 1);
+    CHECK(test::eventually(
+        [&] { return status("Authorization: Bearer other\r\n") == 200 && status("") == 401; }));
+  }
+
+  TEST_CASE("limits on clients do not bind the internal listener, from the start or reloaded, and "
+            "what comes there is not counted as clients'") {
+    auto in_force = on_free_ports();
+    const limits tight{.max_header_size = 256,
+                       .max_header_count = 8,
+                       .max_connections = 1,
+                       .max_connections_per_address = 1,
+                       .max_accepts_per_second = 2};
+    in_force.server.limits = tight;
+    server s{in_force.server};
+    test::raw_client client{s.address()};
+    REQUIRE(client.upgrade().status == 101);
+    const auto works = [&] {
+      std::vector<test::raw_client> idle;
+      for (int i = 0; i < 20; ++i) idle.emplace_back(s.internal_address());
+      CHECK(test::request(s.internal_address(), "GET", "/ready").status == 200);
+      const auto long_field = "X: " + std::string(1000, 'x') + "\r\n";
+      const auto metrics = test::request(s.internal_address(), "GET", "/metrics", {}, long_field);
+      CHECK(metrics.status == 200);
+      for (const auto* limit : {"connections", "accept_rate", "header_limits"})
+        CHECK(metrics.body.find(std::string{"fairlead_limit_hits_total{limit=\""} + limit +
+                                "\"} 0\n") != std::string::npos);
+    };
+    works();
+    test::recording_log lines;
+    auto wanted = in_force;
+    wanted.server.limits.handshake_timeout = std::chrono::milliseconds{1};
+    reload(
+        s, in_force, [&] { return wanted; }, lines);
+    works();
+  }
+
   TEST_CASE("the key of tokens is read again; one that is bad leaves all as it was") {
     using test::keys_of, test::other_keys_of, test::token;
     const auto algorithm = jwt_algorithm::es256;

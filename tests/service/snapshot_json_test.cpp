@@ -32,6 +32,10 @@ connection_snapshot slow_reader() {
   c.queued_messages = 40;
   c.queued_bytes = 4096;
   c.wire_bytes = 2048;
+  c.max_queued_messages = 64;
+  c.max_queued_bytes = 8192;
+  c.slow_consumers = slow_policy::drop_newest;
+  c.unhandled_messages = 3;
   c.counts.messages_in = 3;
   c.counts.bytes_in = 30;
   c.counts.bytes_written = 500;
@@ -52,14 +56,36 @@ std::vector<std::string> keys(const json::object& object) {
 TEST_SUITE("service/snapshot_json") {
   TEST_CASE("a connection: what and why first, then who, then how much") {
     const auto object = connection_json(slow_reader(), new_year);
-    CHECK(keys(object) == std::vector<std::string>{
-                              "id",           "state",         "state_since", "in_state_ms",
-                              "why",          "user",          "metadata",    "expires_at",
-                              "peer",         "target",        "tls",         "compresses",
-                              "began",        "age_ms",        "mailbox",     "queued_messages",
-                              "queued_bytes", "wire_bytes",    "silent_ms",   "awaits_pong",
-                              "throttled",    "round_trip_us", "last_close",  "traffic",
-                              "events"});
+    CHECK(keys(object) == std::vector<std::string>{"id",
+                                                   "state",
+                                                   "state_since",
+                                                   "in_state_ms",
+                                                   "why",
+                                                   "user",
+                                                   "metadata",
+                                                   "expires_at",
+                                                   "peer",
+                                                   "target",
+                                                   "tls",
+                                                   "compresses",
+                                                   "began",
+                                                   "age_ms",
+                                                   "mailbox",
+                                                   "queued_messages",
+                                                   "queued_bytes",
+                                                   "wire_bytes",
+                                                   "max_queued_messages",
+                                                   "max_queued_bytes",
+                                                   "slow_consumers",
+                                                   "unhandled_messages",
+                                                   "paused_for",
+                                                   "silent_ms",
+                                                   "awaits_pong",
+                                                   "throttled",
+                                                   "round_trip_us",
+                                                   "last_close",
+                                                   "traffic",
+                                                   "events"});
     CHECK(object.at("id") == "c0-17");
     CHECK(object.at("state") == "open");
     CHECK(object.at("state_since") == "2025-12-31T23:59:51.000Z");
@@ -67,7 +93,12 @@ TEST_SUITE("service/snapshot_json") {
     CHECK(object.at("age_ms") == 10'000);
     CHECK(object.at("why") ==
           "open for 9.0 s: 40 messages (4.0 KB) queued, 2.0 KB of it waiting for the kernel: the "
-          "client reads more slowly than it is sent to");
+          "client reads more slowly than it is sent to; past 64 or 8.0 KB new ones are refused");
+    CHECK(object.at("max_queued_messages") == 64U);
+    CHECK(object.at("max_queued_bytes") == 8192U);
+    CHECK(object.at("slow_consumers") == "drop_newest");
+    CHECK(object.at("unhandled_messages") == 3U);
+    CHECK(object.at("paused_for").is_null());
     CHECK(object.at("target") == "/ws?x=\xEF\xBF\xBD");
     CHECK(object.at("metadata") == json::value{{"role", "admin"}, {"\xEF\xBF\xBD", "x"}});
     CHECK(object.at("expires_at") == "2026-01-01T00:01:00.000Z");
@@ -100,6 +131,12 @@ TEST_SUITE("service/snapshot_json") {
     CHECK(throttled.at("throttled") == true);
     CHECK(std::string_view{throttled.at("why").as_string()}.ends_with(
         "; it is not read for now, because it sent more than it may"));
+    CHECK(throttled.at("paused_for") == "rate");
+    c.lagging = true;
+    const auto lagging = connection_json(c, new_year);
+    CHECK(lagging.at("paused_for") == "unhandled");
+    CHECK(std::string_view{lagging.at("why").as_string()}.ends_with(
+        "; it is not read for now, because 3 messages of its wait for a behavior or its session"));
   }
 
   TEST_CASE("a connection that closes says who asked, with what, and what it waits for") {

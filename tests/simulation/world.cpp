@@ -462,7 +462,7 @@ void world::finish() {
     check();
   }
   check_all_caught_up();
-  harness_->advance(600ms);  // closes that nobody answers
+  harness_->advance(1'100ms);  // closes that nobody answers; twice the time for who took something
   check();
   const auto living = static_cast<std::size_t>(
       std::ranges::count_if(peers_, [](const auto& p) { return p->seen.link().has_observer(); }));

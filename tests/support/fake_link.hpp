@@ -57,6 +57,9 @@ class fake_link final : public protocol::link {
     end();
   }
   [[nodiscard]] std::size_t queued_bytes() const noexcept override { return wire_.queued_bytes(); }
+  [[nodiscard]] std::size_t undelivered_bytes() const noexcept override {
+    return wire_.queued_bytes() + unacknowledged;
+  }
   [[nodiscard]] protocol::peer_view peer() const noexcept override { return view; }
 
   // --- the test's side ----------------------------------------------------------------------------------------------
@@ -110,9 +113,10 @@ class fake_link final : public protocol::link {
     return observer_ && upgraded_ && wire_.sealed() && wire_.empty();
   }
 
-  std::string sent;             ///< every byte that the kernel took
-  std::size_t room = SIZE_MAX;  ///< what the kernel still takes without blocking
-  std::uint32_t shrunk_to = 0;  ///< bytes that a chunk is compressed to; 0: it is not
+  std::string sent;                ///< every byte that the kernel took
+  std::size_t room = SIZE_MAX;     ///< what the kernel still takes without blocking
+  std::size_t unacknowledged = 0;  ///< what the kernel took and the peer did not
+  std::uint32_t shrunk_to = 0;     ///< bytes that a chunk is compressed to; 0: it is not
   bool reading = false;
   std::function<void()> when_read_on;  ///< what the peer did meanwhile
   bool aborted = false;
