@@ -5,6 +5,7 @@
 
 #include "actors/connection_actor.hpp"
 #include "actors/connection_core.hpp"
+#include "protocol/defect.hpp"
 
 namespace fairlead::actors {
 
@@ -44,12 +45,12 @@ void deliver_folded(batch broadcasts, const std::vector<core_ptr>& members) {
   const bool exceptions =
       std::ranges::any_of(broadcasts, [](const fan_out& b) { return b.except != nullptr; });
   for (const auto& to : members) {
-    const bool excepted = exceptions && std::ranges::any_of(broadcasts, [&](const fan_out& b) {
-                            return excepts(b, to->id);
-                          });
+    const bool excepted =
+        exceptions && !protocol::planted(protocol::defect::run_to_all) &&
+        std::ranges::any_of(broadcasts, [&](const fan_out& b) { return excepts(b, to->id); });
     if (!excepted && to->try_admit(run.what.frames, run.what.size))
       actor_of(*to).pass(run, shared);
-    else
+    else if (!protocol::planted(protocol::defect::run_or_nothing))
       deliver_singly(broadcasts, to);
   }
 }

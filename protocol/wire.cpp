@@ -131,7 +131,7 @@ progress wire::drop(std::size_t begun, Judge&& judge, send_result why) {
       chunks_begun(begun),
       [&](const chunk& c) { return c.frames == 0 ? verdict::keep : judge(c, std::as_const(gone)); },
       [&](chunk c) {
-        gone.messages += c.frames;
+        gone.messages += planted(defect::run_is_one) ? 1U : c.frames;
         gone.bytes += c.size;
         if (c.asked) dropped.add(std::move(c.asked));
       });

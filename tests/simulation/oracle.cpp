@@ -1,6 +1,8 @@
 #include "tests/simulation/oracle.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -12,6 +14,7 @@ std::vector<test::sent_frame> observed_link::read() {
   for (const auto& f : frames) {
     require(!closed_with_, fmt::format("link {}: a frame follows a Close", number_));
     read_ += (f.payload.size() < 126 ? 2 : f.payload.size() <= 0xffff ? 4 : 10) + f.payload.size();
+    messages_ += f.opcode <= 2 ? 1 : 0;
     if (f.is_close()) closed_with_ = test::close_code_in(fresh);
   }
   if (closed_with_)
@@ -19,14 +22,8 @@ std::vector<test::sent_frame> observed_link::read() {
   return frames;
 }
 
-std::string ledger::begin(std::uint64_t sender, std::size_t link, std::size_t padding,
-                          bool reports) {
-  all_.push_back({.sender = sender,
-                  .link = link,
-                  .seen_on = {},
-                  .outcome = {},
-                  .summary = {},
-                  .reports = reports});
+std::string ledger::begin(sent what, std::size_t padding) {
+  all_.push_back(std::move(what));
   auto text = fmt::format("m{} ", last());
   text.append(padding, '.');
   return text;
@@ -40,10 +37,12 @@ void ledger::settled(std::size_t message, send_result r) {
   written_ += r == send_result::written ? 1 : 0;
 }
 
-void ledger::summed_up(std::size_t message, const broadcast_summary& s) {
+void ledger::summed_up(std::size_t message, const broadcast_summary& s,
+                       std::vector<std::size_t> named) {
   auto& m = all_.at(message);
   require(!m.summary, fmt::format("broadcast {}: a second summary", message));
   m.summary = s;
+  m.named = std::move(named);
 }
 
 void ledger::arrived(std::size_t link, std::string_view text) {
@@ -56,6 +55,8 @@ void ledger::arrived(std::size_t link, std::string_view text) {
   auto& m = all_[message];
   require(m.link == SIZE_MAX || m.link == link,
           fmt::format("message {} for link {} came to {}", message, m.link, link));
+  require(!m.except.contains(link) && m.let_in,
+          fmt::format("broadcast {} came to link {}, which it was not for", message, link));
   require(m.seen_on.insert(link).second,
           fmt::format("message {} came to link {} twice", message, link));
   auto& newest = newest_[{link, m.sender}];
@@ -64,15 +65,45 @@ void ledger::arrived(std::size_t link, std::string_view text) {
   newest = message;
 }
 
+std::size_t ledger::missed_by(std::size_t link, bool to_the_end) const {
+  std::size_t missed = 0, since = 0;
+  bool got_some = false;
+  for (const auto& m : all_) {
+    if (m.link != SIZE_MAX || !m.let_in || m.except.contains(link)) continue;
+    if (m.seen_on.contains(link)) {
+      missed += std::exchange(since, 0);
+      got_some = true;
+    } else if (got_some) {
+      ++since;
+    }
+  }
+  return missed + (to_the_end ? since : 0);
+}
+
+void ledger::check_summary(std::size_t message, const sent& m) {
+  require(m.summary.has_value(), fmt::format("broadcast {} has no summary", message));
+  const auto& s = *m.summary;
+  require(s.count(send_result::written) == m.seen_on.size(),
+          fmt::format("broadcast {}: {} are said to be written, {} were", message,
+                      s.count(send_result::written), m.seen_on.size()));
+  const auto names = m.let_in ? std::min<std::size_t>(m.most_named, s.refused()) : 0;
+  require(m.named.size() == names,
+          fmt::format("broadcast {}: {} who refused are named, of {} who did and {} asked for",
+                      message, m.named.size(), s.refused(), m.most_named));
+  const std::set<std::size_t> named(m.named.begin(), m.named.end());
+  require(named.size() == m.named.size(),
+          fmt::format("broadcast {}: somebody is named twice", message));
+  for (const auto link : named)
+    require(!m.seen_on.contains(link) && !m.except.contains(link),
+            fmt::format("broadcast {}: link {} is said to have refused it", message, link));
+}
+
 void ledger::close_books() const {
   for (std::size_t i = 0; i < all_.size(); ++i) {
     const auto& m = all_[i];
     if (!m.reports) continue;
     if (m.link == SIZE_MAX) {
-      require(m.summary.has_value(), fmt::format("broadcast {} has no summary", i));
-      require(m.summary->count(send_result::written) == m.seen_on.size(),
-              fmt::format("broadcast {}: {} are said to be written, {} were", i,
-                          m.summary->count(send_result::written), m.seen_on.size()));
+      check_summary(i, m);
       continue;
     }
     require(m.outcome.has_value(), fmt::format("message {} has no outcome", i));

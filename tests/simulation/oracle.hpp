@@ -27,12 +27,16 @@ inline void require(bool good, const std::string& what) {
 
 /// One message that was sent to one connection, or to all.
 struct sent {
-  std::uint64_t sender = 0;       // whose order it is in
-  std::size_t link = SIZE_MAX;    // SIZE_MAX: a broadcast
-  std::set<std::size_t> seen_on;  // links whose kernel has all of it
-  std::optional<send_result> outcome;
-  std::optional<broadcast_summary> summary;
-  bool reports = true;  // somebody asked what becomes of it
+  std::uint64_t sender = 0;            // whose order it is in
+  std::size_t link = SIZE_MAX;         // SIZE_MAX: a broadcast
+  bool reports = true;                 // somebody asked what becomes of it
+  std::set<std::size_t> except = {};   // links that a broadcast is not for
+  std::size_t most_named = 0;          // of those that refuse it
+  bool let_in = true;                  // a broadcast's: there was room for it
+  std::set<std::size_t> seen_on = {};  // links whose kernel has all of it
+  std::optional<send_result> outcome = {};
+  std::optional<broadcast_summary> summary = {};
+  std::vector<std::size_t> named = {};  // links
 };
 
 /// Reads what a link's kernel has been given, frame by frame, as it comes.
@@ -47,12 +51,14 @@ class observed_link {
   [[nodiscard]] const test::fake_link& link() const noexcept { return *link_; }
   [[nodiscard]] std::optional<close_code> closed_with() const noexcept { return closed_with_; }
   [[nodiscard]] std::size_t number() const noexcept { return number_; }
+  [[nodiscard]] std::size_t messages() const noexcept { return messages_; }
   [[nodiscard]] long holders() const noexcept { return link_.use_count(); }
 
  private:
   std::size_t number_;
   std::shared_ptr<test::fake_link> link_;
-  std::size_t read_ = 0;  // of link_->sent
+  std::size_t read_ = 0;      // of link_->sent
+  std::size_t messages_ = 0;  // data frames
   std::optional<close_code> closed_with_;
 };
 
@@ -60,18 +66,26 @@ class observed_link {
 class ledger {
  public:
   /// The text of a new message: it names itself.
-  std::string begin(std::uint64_t sender, std::size_t link, std::size_t padding, bool reports);
+  std::string begin(sent what, std::size_t padding);
   [[nodiscard]] std::size_t last() const noexcept { return all_.size() - 1; }
   void settled(std::size_t message, send_result);
-  void summed_up(std::size_t message, const broadcast_summary&);
+  /// `named` are the links of those in the summary that refused.
+  void summed_up(std::size_t message, const broadcast_summary&, std::vector<std::size_t> named);
+  /// There was no room for this broadcast: nobody is to get it.
+  void turned_away(std::size_t message) { all_.at(message).let_in = false; }
   /// A data frame that is no session's came to this link's peer.
   void arrived(std::size_t link, std::string_view text);
+  /// Broadcasts that this link's peer did not get although it got some before, and some after; or some before, if it is
+  /// `to_the_end`.
+  [[nodiscard]] std::size_t missed_by(std::size_t link, bool to_the_end) const;
   /// All is over: each has one outcome, and it is true.
   void close_books() const;
   [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
   [[nodiscard]] std::size_t written() const noexcept { return written_; }
 
  private:
+  static void check_summary(std::size_t message, const sent&);
+
   std::vector<sent> all_;
   std::map<std::pair<std::size_t, std::uint64_t>, std::size_t> newest_;  // by link and sender
   std::size_t written_ = 0;

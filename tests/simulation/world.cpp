@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <utility>
 
 #include <caf/send.hpp>
@@ -74,6 +75,7 @@ world::world(std::uint64_t seed, bool traces)
     o.limits.close_timeout = 500ms;
     o.limits.slow_consumers = policy;
     if (chance(30)) o.limits.max_total_queued_bytes = 3 * most_queued_;
+    if (chance(20)) o.limits.max_pending_broadcasts = 4;
     if (chance(30)) o.limits.max_total_stream_bytes = most_kept_ = 300 + below(2'000);
     o.user_linger = 200ms;
     if (!traces_) o.logger = nullptr;
@@ -183,6 +185,11 @@ world::peer* world::some_peer() {
   return nullptr;
 }
 
+const world::peer* world::find(connection_id id) const {
+  const auto at = std::ranges::find_if(peers_, [&](const auto& p) { return p->handle.id() == id; });
+  return at == peers_.end() ? nullptr : at->get();
+}
+
 std::size_t world::begin_link(std::string user, std::size_t reader,
                               std::unique_ptr<protocol::attach_request> attach) {
   auto link = std::make_shared<test::fake_link>();
@@ -248,19 +255,25 @@ void world::peer_leaves() {
 
 // --- what the application does --------------------------------------------------------------------------------------
 
-void world::send() {
-  auto* const p = some_peer();
-  if (!p || p->reader != SIZE_MAX) return;
+send_options world::some_options() {
   send_options how;
-  const bool reports = chance(80);
   if (chance(15)) how.ttl = std::chrono::milliseconds{below(100)};
   if (chance(15)) how.policy = static_cast<slow_policy>(below(4));
   if (chance(10)) how.key = "k";
   if (how.policy && *how.policy != slow_policy::keep_latest) how.key.clear();
+  return how;
+}
+
+void world::send() {
+  auto* const p = some_peer();
+  if (!p || p->reader != SIZE_MAX) return;
+  const auto how = some_options();
+  const bool reports = chance(80);
   const auto by_id = chance(20);
   // By id and by handle are two ways, between which there is no order.
   auto text =
-      ledger_.begin(by_id ? 2 : 1, p->seen.number(), below(chance(5) ? 1'200 : 120), reports);
+      ledger_.begin({.sender = by_id ? 2U : 1U, .link = p->seen.number(), .reports = reports},
+                    below(chance(5) ? 1'200 : 120));
   note("message {} to {}, {} bytes", ledger_.last(), p->seen.number(), text.size());
   send_callback done;
   if (reports)
@@ -276,19 +289,43 @@ void world::send() {
 void world::echo(const connection& to) {
   const auto at = std::ranges::find_if(peers_, [&](const auto& p) { return p->handle == to; });
   if (at == peers_.end()) return;
-  auto text = ledger_.begin(1, (*at)->seen.number(), below(40), true);
+  auto text = ledger_.begin({.sender = 1, .link = (*at)->seen.number()}, below(40));
   note("message {} to {}, an echo", ledger_.last(), (*at)->seen.number());
   to.send(message::text(std::move(text)),
           [this, m = ledger_.last()](send_result r) { promised([&] { ledger_.settled(m, r); }); });
 }
 
+/// Often several, which are folded on their way unless somebody asks what becomes of them.
 void world::broadcast() {
-  auto text = ledger_.begin(3, SIZE_MAX, below(80), true);
-  note("broadcast {}", ledger_.last());
-  harness_->backbone->broadcast(message::text(std::move(text)), {},
-                                [this, m = ledger_.last()](const broadcast_summary& s) {
-                                  promised([&] { ledger_.summed_up(m, s); });
-                                });
+  for (auto n = chance(50) ? 1 : 1 + below(5); n > 0; --n) broadcast_once();
+}
+
+void world::broadcast_once() {
+  auto how = chance(50) ? some_options() : send_options{};
+  const bool reports = chance(50);
+  if (reports && chance(30)) how.refused_ids = 1 + below(3);
+  sent what{.sender = 3, .reports = reports, .most_named = how.refused_ids};
+  std::vector<connection_id> except;
+  for (auto n = chance(30) ? 1 + below(3) : 0; n > 0; --n) {
+    const auto* const p = some_peer();
+    if (!p || !what.except.insert(p->seen.number()).second) continue;
+    except.push_back(p->handle.id());
+  }
+  auto text = ledger_.begin(std::move(what), below(chance(5) ? 1'200 : 80));
+  const auto m = ledger_.last();
+  note("broadcast {}{}, {} bytes, but to {}", m, reports ? "" : " that nobody asks after",
+       text.size(), except.size());
+  broadcast_callback done;
+  if (reports)
+    done = [this, m](const broadcast_summary& s) {
+      std::vector<std::size_t> named;
+      for (const auto& refused : s.refused_ids)
+        if (const auto* const p = find(refused.id)) named.push_back(p->seen.number());
+      promised([&] { ledger_.summed_up(m, s, std::move(named)); });
+    };
+  if (!harness_->backbone->broadcast(message::text(std::move(text)), std::move(except), how,
+                                     std::move(done)))
+    ledger_.turned_away(m);
 }
 
 void world::close() {
@@ -441,6 +478,34 @@ void world::check_tally() {
                       harness_->backbone->stream_bytes(), kept));
 }
 
+/// What the connections count is what has become of everything: a broadcast that nobody asks after, too.
+void world::check_traffic() {
+  for (const auto& c : harness_->connections().connections) {
+    const auto* const p = find(c.id);
+    if (!p) continue;
+    check_counts(*p, c.counts, c.state == connection_state::open);
+    if (c.state == connection_state::open)
+      require(c.queued_messages == 0 && c.queued_bytes == 0,
+              fmt::format("link {}: {} messages of {} bytes are counted as queued, and none is",
+                          p->seen.number(), c.queued_messages, c.queued_bytes));
+  }
+  for (const auto& c : harness_->closed_records())
+    if (const auto* const p = find(c.id)) check_counts(*p, c.counts, false);
+}
+
+void world::check_counts(const peer& p, const traffic& counts, bool lives) const {
+  const auto written = counts.outcomes[static_cast<std::size_t>(send_result::written)];
+  const auto all =
+      std::accumulate(counts.outcomes.begin(), counts.outcomes.end(), std::uint64_t{0});
+  const auto came = p.seen.messages(), number = p.seen.number();
+  // Of a run that broke off, and what an actor that ends has not heard of yet, counts as failed.
+  require(lives ? written == came : written <= came,
+          fmt::format("link {}: {} are counted as written, {} came", number, written, came));
+  const auto missed = ledger_.missed_by(number, lives);
+  require(all >= came + missed, fmt::format("link {}: {} came and {} did not, and {} are counted",
+                                            number, came, missed, all));
+}
+
 /// Nothing is under way any more: who is attached has all that there is.
 void world::check_all_caught_up() const {
   for (const auto& r : readers_) {
@@ -475,6 +540,7 @@ void world::finish() {
           fmt::format("{} sessions are counted, {} live", harness_->backbone->session_count(),
                       sessions));
   check_tally();
+  check_traffic();
   note("the server stops");
   harness_->stop(1s, false);
   check();

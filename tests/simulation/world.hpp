@@ -47,6 +47,8 @@ class world {
   void check_all_caught_up() const;
   void check_kept() const;
   void check_tally();
+  void check_traffic();
+  void check_counts(const peer&, const traffic&, bool lives) const;
 
   // What may happen. Each does nothing where there is nobody to do it.
   void turn_loops();
@@ -70,6 +72,9 @@ class world {
   [[nodiscard]] std::size_t below(std::size_t n) { return n == 0 ? 0 : random_() % n; }
   [[nodiscard]] bool chance(unsigned percent) { return below(100) < percent; }
   [[nodiscard]] peer* some_peer();
+  [[nodiscard]] const peer* find(connection_id) const;
+  [[nodiscard]] send_options some_options();
+  void broadcast_once();
   /// For callbacks: whoever calls them keeps what they throw to himself, so that the next check has to throw it.
   template <class Function>
   void promised(Function&&);
