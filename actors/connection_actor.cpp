@@ -44,9 +44,10 @@ caf::behavior connection_actor::make_handlers(loop_unit& unit) {
   return {
       // The two of the hot path first: CAF tries them in order.
       [me](const send_frames& m) { me().apply(protocol::send{m.what}); },
-      [me](link_message& m) { me().apply(protocol::received{std::move(m.what)}); },
+      [me](link_message& m) { me().on(m); },
       [me](const link_progress& m) { me().took(m.what); },
       [me](handled m) { me().on(m); },
+      [me](read_on m) { me().on(m); },
       [me](link_report& m) { me().on(m); },
       [me](const admitted& m) { me().on(m); },
       [me](begin_close& m) { me().on(m); },
@@ -129,7 +130,21 @@ void connection_actor::pass(link_message&& m) {
     for (auto& what : here_.appended) apply(protocol::send{std::move(what)});
     here_.appended.clear();
   };
-  if (!handle_now(handle)) tell(self(), std::move(m));
+  if (handle_now(handle)) return;
+  // A Close behind it must not be answered, and the wire sealed, before what is said to this one.
+  if (link_) link_->pause_reading();
+  waits_ = true;
+  tell(self(), std::move(m));
+}
+
+void connection_actor::on(link_message& m) {
+  apply(protocol::received{std::move(m.what)});
+  tell(self(), read_on{});
+}
+
+void connection_actor::on(read_on) {
+  waits_ = false;
+  if (!paused_) link_->resume_reading();
 }
 
 bool connection_actor::append_to_run(protocol::chunk& what) {
@@ -271,7 +286,7 @@ void connection_actor::on(handled m) {
   unhandled_ -= std::min(unhandled_, m.messages);
   if (!paused_ || unhandled_ > env_.limits().max_unhandled_messages / 2) return;
   paused_ = false;
-  link_->resume_reading();
+  if (!waits_) link_->resume_reading();
 }
 
 void connection_actor::on(overflowed m) {

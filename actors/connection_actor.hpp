@@ -69,6 +69,8 @@ class connection_actor final : public lean_actor {
   void on(begin_close&);
   void on(const admitted&);
   void on(handled);
+  void on(link_message&);
+  void on(read_on);
   void on(overflowed);
   void on(expiry_due);
   void on(drop_queue);
@@ -139,6 +141,7 @@ class connection_actor final : public lean_actor {
   std::vector<caf::strong_actor_ptr> companions_;
   std::uint32_t unhandled_ = 0;  // inbound messages that companions have not handled yet
   bool paused_ = false;          // reading, for that reason
+  bool waits_ = false;           // reading, for an inbound message that is in the mailbox
   bool to_flush_ = false;        // something was handed to the link in this run
   bool overflowing_ = false;     // sends were refused for want of room, and it has not eased since
   bool announced_ = false;       // handlers and companions were told of it: they hear of its end

@@ -69,6 +69,8 @@ struct admitted {
 struct handled {
   std::uint32_t messages;
 };
+/// From itself, behind what an inbound message that had to wait made it send.
+struct read_on {};
 /// From a collector; answered with a connection_snapshot.
 struct take_snapshot {};
 /// From its roster: all queues hold too much, and this one is among the longest. It is dropped and closed with 3008.
@@ -272,6 +274,7 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_progress)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_report)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::admitted)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::handled)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::read_on)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::take_snapshot)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::drop_queue)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::abort_now)

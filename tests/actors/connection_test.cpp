@@ -197,6 +197,32 @@ TEST_CASE("what a handler sends and closes keeps its order") {
 
 // --- limits ---------------------------------------------------------------------------------------------------------
 
+TEST_CASE("what on_message answers is written before a Close behind the message is read") {
+  answers<send_result> sent;
+  harness h{[&](auto& o) {
+    o.on_message = [&](const connection& c, const message& m) { c.send(m, sent.next()); };
+  }};
+  auto c = h.open();
+  SUBCASE("handled at once") {
+    c.link->peer_sends("ask");
+    CHECK(c.link->reading);
+    c.link->peer_closes(close_code::normal);
+    h.run();
+  }
+  SUBCASE("it waits in the mailbox, and reading with it") {
+    c.handle.send(message::text("before"), sent.next());
+    c.link->peer_sends("ask");
+    CHECK_FALSE(c.link->reading);
+    c.link->when_read_on = [&] { c.link->peer_closes(close_code::normal); };
+    h.run();
+    CHECK(c.link->reading);
+    CHECK(c.texts().front() == "before");
+  }
+  CHECK(sent.list() == results(sent.asked(), send_result::written));
+  CHECK(c.texts().back() == "ask");
+  CHECK(ends_at_its_close(c.link->sent));
+}
+
 TEST_CASE("too_large: a message over the limit is refused, one at the limit is not") {
   harness h{small_queues};
   auto c = h.open();

@@ -128,7 +128,7 @@ class observer final : public protocol::link_observer {
     alive();
     to_.take(m);
   }
-  void on_progress(protocol::progress) override { alive(); }
+  void on_progress(protocol::progress) override { there(); }  // also of what is before a Close
   void on_peer_close(close_code code, std::string) override {
     alive();
     promise(to_.link->sealed(), "a peer's Close is answered before it is told of");
@@ -152,8 +152,11 @@ class observer final : public protocol::link_observer {
   }
 
  private:
-  void alive() const {
+  void there() const {
     promise(to_.upgraded && !to_.ended, "nothing is told before upgraded or after the end");
+  }
+  void alive() const {
+    there();
     promise(!to_.violation && !to_.peer_close, "nothing but the end after a Close or violation");
   }
   void end() { promise(!std::exchange(to_.ended, true), "the end is told once"); }
@@ -210,16 +213,18 @@ class stage {
 
   void send(std::string_view bytes) {
     unsigned state = how_.cut;
+    const auto least = 1 + bytes.size() / most_pieces;
     while (!bytes.empty() && !gone_) {
       state = state * 1'103'515'245U + 12'345U;
-      const auto most = how_.cut == 0 ? bytes.size() : 1 + (state >> 16U) % how_.cut;
+      const auto most = how_.cut == 0 ? bytes.size() : least + (state >> 16U) % how_.cut;
       auto piece = bytes.substr(0, most);
       bytes.remove_prefix(piece.size());
-      for (int tries = 0; !piece.empty() && !gone_ && tries < 1000; ++tries) {
+      for (int tries = 0; !piece.empty() && !gone_; ++tries) {
+        promise(tries < 10'000, "a client that reads can send");
         const auto n = ::send(client_, piece.data(), piece.size(), MSG_NOSIGNAL);
         if (n < 0 && errno != EAGAIN) gone_ = true;
         if (n > 0) piece.remove_prefix(static_cast<std::size_t>(n));
-        turn();
+        turn(tries >= patience);
       }
       if (how_.waits) loop_->advance(1s);
     }
@@ -272,6 +277,9 @@ class stage {
   }
 
  private:
+  static constexpr std::size_t most_pieces = 4096;  // each takes a turn of the loop
+  static constexpr int patience = 10;               // then also who is slow reads
+
   static void same(std::optional<unsigned> told, std::optional<unsigned> meant, const char* what) {
     if (told != meant)
       promise(false, std::string(what) + ": " + std::to_string(told.value_or(0)) + ", not " +

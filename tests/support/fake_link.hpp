@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,7 +24,10 @@ class fake_link final : public protocol::link {
   void open(std::unique_ptr<protocol::link_observer> observer) override {
     observer_ = std::move(observer);
   }
-  void resume_reading() override { reading = true; }
+  void resume_reading() override {
+    reading = true;
+    if (const auto next = std::exchange(when_read_on, {})) next();
+  }
   void pause_reading() override { reading = false; }
   [[nodiscard]] std::size_t write(protocol::chunk&& c) override {
     if (shrunk_to > 0) c.size = std::min(c.size, shrunk_to);
@@ -110,6 +114,7 @@ class fake_link final : public protocol::link {
   std::size_t room = SIZE_MAX;  ///< what the kernel still takes without blocking
   std::uint32_t shrunk_to = 0;  ///< bytes that a chunk is compressed to; 0: it is not
   bool reading = false;
+  std::function<void()> when_read_on;  ///< what the peer did meanwhile
   bool aborted = false;
   std::size_t flushes = 0;
   protocol::peer_view view;  ///< what the transport says of the peer
