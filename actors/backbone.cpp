@@ -223,7 +223,9 @@ void backbone::read_inbox(const std::string& id, std::uint64_t after, std::size_
   const auto found = impl_->env.sessions.find(id);
   auto asked = std::make_shared<inbox_sink>(std::move(done));
   if (found.session)
-    return tell(found.session->actor, actors::read_inbox{after, limit, wait, std::move(asked)});
+    return tell(
+        found.session->actor,
+        actors::read_inbox{after, limit, std::min(wait, protocol::longest_wait), std::move(asked)});
   asked->answer({found.ended != nullptr, found.ended != nullptr, {}});
 }
 

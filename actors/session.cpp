@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fairlead/session.hpp>
 
 #include "actors/receipts.hpp"
@@ -5,6 +7,7 @@
 #include "actors/session_messages.hpp"
 #include "protocol/defect.hpp"
 #include "protocol/session_frames.hpp"
+#include "protocol/time.hpp"
 
 namespace fairlead {
 
@@ -64,8 +67,10 @@ void session_core::emit(std::string_view name, std::string data, emit_options ho
     return refuse(emit_result::invalid_data);
   if (!waiting_.try_add(1, size, type->max_waiting_messages, type->max_waiting_bytes))
     return refuse(emit_result::overflow);
-  const auto timeout = how.acked ? std::max(how.ack_timeout, std::chrono::milliseconds{1})
-                                 : std::chrono::milliseconds{0};
+  using std::chrono::milliseconds;
+  const auto timeout = how.acked
+                           ? std::clamp(how.ack_timeout, milliseconds{1}, protocol::longest_wait)
+                           : milliseconds{0};
   actors::tell(actor, actors::emit_event{std::string{name}, std::move(data), std::move(how.key),
                                          std::move(asked), timeout});
 }
@@ -152,7 +157,10 @@ void session::lose_owner() const {
 }
 
 void session::start_timer(std::string name, std::chrono::milliseconds delay) const {
-  if (core_) actors::tell(core_->actor, actors::set_session_timer{std::move(name), delay, false});
+  if (core_)
+    actors::tell(
+        core_->actor,
+        actors::set_session_timer{std::move(name), std::min(delay, protocol::longest_wait), false});
 }
 
 void session::cancel_timer(std::string name) const {

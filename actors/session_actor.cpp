@@ -30,7 +30,7 @@ session_actor::session_actor(caf::actor_config& config, std::shared_ptr<loop_uni
       core_(std::move(core)),
       state_(machine::begin(options(), loop().read_clock())),
       stream_(env.options.make_token().substr(0, 8), limits_of(options())),
-      tokens_(options().token_lifetime),
+      tokens_(options().token_lifetime, options().max_sockets),
       alarm_([this] { tell(self(), session_due{}); }),
       began_(loop().read_clock()),
       entered_at_(began_),
@@ -165,17 +165,26 @@ void session_actor::make_behavior() {
   guarded("on_start", [&] { behavior_->on_start(handle()); });
 }
 
+/// A new one that fails as well, while it is made, does not lead into here again, but to one more round.
 void session_actor::carry_out(const machine::restart&) {
-  ++restarts_;
-  bump(counts().restarts);
-  record("restarted", restarts_);
-  make_behavior();
-  // The new one is told who is there; unless it has failed as well.
+  once_more_ = true;
+  if (restarting_) return;
+  for (restarting_ = true; std::exchange(once_more_, false);) {
+    ++restarts_;
+    bump(counts().restarts);
+    record("restarted", restarts_);
+    make_behavior();
+    greet_sockets();
+  }
+  restarting_ = false;
+}
+
+/// A new behaviour is told who is there, as long as it does not fail.
+void session_actor::greet_sockets() {
   std::vector<core_ptr> there;
   for (const auto& s : sockets_) there.push_back(s.who);
-  for (const auto now = restarts_; const auto& who : there)
-    if (restarts_ == now)
-      guarded("on_attach", [&] { behavior_->on_attach(handle(), connection{who}); });
+  for (const auto& who : there)
+    guarded("on_attach", [&] { behavior_->on_attach(handle(), connection{who}); });
 }
 
 void session_actor::on(const set_session_timer& m) {
@@ -225,11 +234,13 @@ void session_actor::carry_out(const machine::report_ended& e) {
                  {"offset", stream_.top()}});
   env_.sessions.remove({core_->id, core_->user, core_->type->name, began_wall_,
                         env_.options.wall_clock(), info, stream_.top()});
+  const bool failed = info.by == session_ender::behavior;
   for (auto& s : sockets_) {
-    if (s.lagging) pump(s);  // what fits
-    const bool failed = info.by == session_ender::behavior;
-    s.who->close(failed ? close_code::internal_error : close_code::session_ended, info.reason,
-                 failed ? initiator::error : initiator::application, {});
+    const auto why =
+        !send_rest(s) ? too_slow()
+        : failed      ? close_info{close_code::internal_error, info.reason, initiator::error, false}
+                 : close_info{close_code::session_ended, info.reason, initiator::application, true};
+    s.who->close(why.code, why.reason, why.by, {});
   }
   sockets_.clear();
   waiters_.clear();   // which answers them

@@ -84,12 +84,15 @@ class session_actor final : public lean_actor {
   void carry_out(const protocol::sessions::report_ended&);
 
   [[nodiscard]] socket* find(connection_id);
+  [[nodiscard]] socket* holder_of(const std::string& token);
   void turn_away(const core_ptr&, close_code, std::string reason, attach_outcome);
   void dismiss(core_ptr, const close_info&);
   void let_go(connection_id, const close_info&);
   void send_last(const emit_receipt_ptr&);
   void pump(socket&);
   [[nodiscard]] bool send_one(socket&, protocol::receipt);
+  [[nodiscard]] bool send_rest(socket&);
+  [[nodiscard]] close_info too_slow();
   void drop_hopeless();
   [[nodiscard]] std::uint64_t keep(const emit_event&, protocol::time_point now);
   void trim_stream();
@@ -101,6 +104,7 @@ class session_actor final : public lean_actor {
   void answer_readers();
   void answer(const read_inbox&);
   void make_behavior();
+  void greet_sockets();
   template <class Function>
   void guarded(const char* where, Function&&);
   void behavior_failed(const char* where, std::string_view what);
@@ -135,6 +139,8 @@ class session_actor final : public lean_actor {
   const protocol::wall_time began_wall_;
   std::uint64_t acked_ = 0, replayed_ = 0, received_ = 0, resumes_ = 0;
   std::uint32_t restarts_ = 0;
+  bool restarting_ = false;                      // its behaviour is being made again ...
+  bool once_more_ = false;                       // ... and has failed already
   std::vector<session_snapshot::event> events_;  // a ring of 16
   std::size_t next_event_ = 0;
 

@@ -26,6 +26,12 @@ session_actor::socket* session_actor::find(connection_id id) {
   return found == sockets_.end() ? nullptr : &*found;
 }
 
+/// The socket that was given this token.
+session_actor::socket* session_actor::holder_of(const std::string& token) {
+  const auto found = std::ranges::find(sockets_, tokens_.number_of(token), &socket::token);
+  return found == sockets_.end() ? nullptr : &*found;
+}
+
 void session_actor::turn_away(const core_ptr& who, close_code code, std::string reason,
                               attach_outcome why) {
   bump(counts().attaches[static_cast<std::size_t>(why)]);
@@ -42,11 +48,11 @@ void session_actor::on(const ask_to_attach& m) {
   if (!tokens_.good(who.attach->token, loop().now()))
     return turn_away(asks, close_code::session_token, "the resume token is wrong or has expired",
                      attach_outcome::bad_token);
-  if (!who.user.empty() && who.user != core_->user)
+  if (!core_->user.empty() && !who.user.empty() && who.user != core_->user)
     return turn_away(asks, close_code::session_token, "the session is another user's",
                      attach_outcome::wrong_user);
   attaching_ = &asks;
-  apply(machine::ask_attach{});
+  apply(machine::ask_attach{holder_of(who.attach->token) != nullptr});
   attaching_ = nullptr;
 }
 
@@ -61,17 +67,20 @@ void session_actor::carry_out(const machine::turn_away& e) {
 
 void session_actor::on(const companion_opened& m) {
   attaching_ = &m.who;
-  apply(machine::socket_attached{});
+  apply(machine::socket_attached{holder_of(m.who->attach->token) != nullptr});
   attaching_ = nullptr;
 }
 
 void session_actor::carry_out(const machine::catch_up& e) {
   const auto who = *attaching_;
   const auto now = loop().now();
-  while (e.takes_over && !sockets_.empty()) {
-    dismiss(sockets_.front().who, {close_code::session_taken_over, "another socket has attached",
-                                   initiator::application, false});
-  }
+  const auto take_over = [this](const socket& s) {
+    dismiss(s.who, {close_code::session_taken_over, "another socket has attached",
+                    initiator::application, false});
+  };
+  while (e.takes_over && !sockets_.empty()) take_over(sockets_.front());
+  if (const auto* const before = e.replaces ? holder_of(who->attach->token) : nullptr)
+    take_over(*before);
   if (const auto* const over = std::get_if<machine::ended>(&state_))  // a behaviour threw
     return turn_away(who, close_code::session_ended, over->info.reason, attach_outcome::ended);
   trim_stream();
@@ -271,10 +280,22 @@ void session_actor::drop_hopeless() {
   const auto gone = [&](const socket& s) { return s.lagging && s.next < stream_.first(); };
   for (auto at = std::ranges::find_if(sockets_, gone); at != sockets_.end();
        at = std::ranges::find_if(sockets_, gone)) {
-    env_.count(protocol::limit_hit::slow_close);
-    dismiss(at->who, {close_code::slow_consumer, "slow: the session does not keep what it missed",
-                      initiator::limit, false});
+    dismiss(at->who, too_slow());
   }
+}
+
+close_info session_actor::too_slow() {
+  env_.count(protocol::limit_hit::slow_close);
+  return {close_code::slow_consumer, "slow: the session does not keep what it missed",
+          initiator::limit, false};
+}
+
+/// There will be no later: all that the stream has for it, within the bounds of its queue, which closes it with 3008 where they
+/// are met. False if it would have a gap.
+bool session_actor::send_rest(socket& s) {
+  while (s.next <= stream_.top())
+    if (!send_one(s, {})) return false;
+  return true;
 }
 
 void session_actor::acked(std::uint64_t offset) {

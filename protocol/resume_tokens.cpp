@@ -29,11 +29,17 @@ bool resume_tokens::good(std::string_view token, time_point now) const noexcept 
   return found && !token.empty();
 }
 
+std::uint32_t resume_tokens::number_of(std::string_view token) const noexcept {
+  std::uint32_t number = 0;
+  for (const auto& e : entries_)
+    if (same(e.token, token)) number = e.number;
+  return number;
+}
+
 std::uint32_t resume_tokens::rotate(std::string_view used, std::string next, time_point now) {
-  const auto in_use = std::ranges::find_if(entries_, [&](auto& e) { return same(e.token, used); });
-  std::uint32_t before = 0;
+  const auto before = number_of(used);
+  const auto in_use = std::ranges::find(entries_, before, &entry::number);
   if (in_use != entries_.end()) {
-    before = in_use->number;
     std::erase_if(entries_, [old = in_use->before, before](const entry& e) {
       return e.number == old || (planted(defect::used_token_gone) && e.number == before);
     });
@@ -49,10 +55,12 @@ void resume_tokens::release(std::uint32_t held, time_point now) {
 
 void resume_tokens::add(entry added, time_point now) {
   std::erase_if(entries_, [&](const entry& e) { return e.expires <= now; });
-  if (entries_.size() >= most) {
-    const auto held = [](const entry& e) { return e.expires == time_point::max(); };
-    const auto oldest = std::ranges::find_if_not(entries_, held);
-    entries_.erase(oldest == entries_.end() ? entries_.begin() : oldest);
+  if (entries_.size() >= most_) {
+    const auto in_use = [&](const entry& e) {
+      return e.expires == time_point::max() || e.number == added.before;
+    };
+    const auto oldest = std::ranges::find_if_not(entries_, in_use);
+    if (oldest != entries_.end()) entries_.erase(oldest);
   }
   entries_.push_back(std::move(added));
 }

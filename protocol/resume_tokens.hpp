@@ -13,15 +13,21 @@ namespace fairlead::protocol {
 
 /// The tokens with which clients may attach to one session. Each attach gets a new one; the one that was used stays good
 /// until its successor is used, because a client may lose its socket before it has read it. A token that no socket holds
-/// expires. At most `most` at a time: the oldest that no socket holds goes. Comparing takes as long for any token of a length.
+/// expires. Comparing takes as long for any token of a length.
+///
+/// Bounded: two for each socket that there may be, its own and the one before, and `spare` for clients that are to come. If
+/// there are more, the oldest goes that no socket holds and that was not used just now.
 class resume_tokens {
  public:
-  static constexpr std::size_t most = 16;
-  explicit resume_tokens(std::chrono::milliseconds lifetime) : lifetime_(lifetime) {}
+  static constexpr std::size_t spare = 16;
+  resume_tokens(std::chrono::milliseconds lifetime, std::size_t sockets)
+      : lifetime_(lifetime), most_(2 * sockets + spare) {}
 
   /// One more, that no socket holds.
   void issue(std::string token, time_point now);
   [[nodiscard]] bool good(std::string_view token, time_point now) const noexcept;
+  /// What `rotate` said when it gave this one away; 0: it is not one of them.
+  [[nodiscard]] std::uint32_t number_of(std::string_view token) const noexcept;
   /// A socket has attached with `used`, and was given `next`, which it holds from now on: by this number. What came before
   /// `used` is used up.
   std::uint32_t rotate(std::string_view used, std::string next, time_point now);
@@ -37,6 +43,7 @@ class resume_tokens {
   void add(entry, time_point now);
 
   std::chrono::milliseconds lifetime_;
+  std::size_t most_;
   std::vector<entry> entries_;  // oldest first
   std::uint32_t last_ = 0;
 };

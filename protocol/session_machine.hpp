@@ -52,9 +52,13 @@ using state = std::variant<detached, attached, reconnecting, ended>;
 // --- events -------------------------------------------------------------------------------------------------------
 
 /// A socket with a good token asks to come in.
-struct ask_attach {};
+struct ask_attach {
+  bool replaces = false;  ///< an attached socket holds that token: the same client's, before
+};
 /// It is open and belongs to the session.
-struct socket_attached {};
+struct socket_attached {
+  bool replaces = false;
+};
 /// One that was attached is gone.
 struct socket_detached {};
 /// Something is to be appended to the stream.
@@ -85,9 +89,11 @@ struct turn_away {
   close_code code;
   std::string reason;
 };
-/// Say what the new socket missed, send what is kept, and what comes. If it takes over, the older ones are closed first.
+/// Say what the new socket missed, send what is kept, and what comes. If it takes over, the older ones are closed first; if it
+/// replaces one, that one.
 struct catch_up {
-  bool takes_over;
+  bool takes_over = false;
+  bool replaces = false;
 };
 /// Append and send to every socket.
 struct append {};

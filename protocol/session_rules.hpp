@@ -40,13 +40,20 @@ inline bool joins(const session_options& o) noexcept {
 
 // --- sockets ------------------------------------------------------------------------------------------------------
 
+inline bool full(const attached& s, const session_options& o) noexcept {
+  return joins(o) && s.sockets >= o.max_sockets;
+}
+inline turn_away too_many() {
+  return {close_code::session_full, "the session has as many sockets as it may"};
+}
+
 stay on(any_of<detached, reconnecting> auto&, ask_attach&&, const context& c) {
   c.emit(let_in{});
   return {};
 }
-inline stay on(attached& s, ask_attach&&, const context& c) {
-  if (joins(c.options) && s.sockets >= c.options.max_sockets)
-    c.emit(turn_away{close_code::session_full, "the session has as many sockets as it may"});
+inline stay on(attached& s, ask_attach&& e, const context& c) {
+  if (full(s, c.options) && !e.replaces)
+    c.emit(too_many());
   else
     c.emit(let_in{});
   return {};
@@ -57,12 +64,19 @@ inline stay on(ended& s, ask_attach&&, const context& c) {
 }
 
 attached on(any_of<detached, reconnecting> auto& s, socket_attached&&, const context& c) {
-  c.emit(catch_up{false});
+  c.emit(catch_up{});
   return {1, s.failed};
 }
-inline stay on(attached& s, socket_attached&&, const context& c) {
+// Looked at again: others were let in at the same time. Where all places are taken, a client that comes back gets the one
+// that its dead socket has, which nobody may have noticed yet.
+inline stay on(attached& s, socket_attached&& e, const context& c) {
+  const bool replaces = full(s, c.options);
+  if (replaces && !e.replaces) {
+    c.emit(too_many());
+    return {};
+  }
   ++s.sockets;
-  c.emit(catch_up{!joins(c.options)});
+  c.emit(catch_up{!joins(c.options), replaces});
   return {};
 }
 // It was let in just before the end.

@@ -66,20 +66,17 @@ class session_harness : public harness {
     run();
     return made;
   }
-  /// An upgraded socket that asks to attach.
+  /// A socket that asks to attach, and was not upgraded yet.
+  session_socket ask(const std::string& id, std::string token, std::size_t loop = 0) {
+    return ask(id, std::move(token), 0, {}, loop, SIZE_MAX);
+  }
+  /// An upgraded one.
   session_socket attach(const std::string& id, std::string token, std::uint64_t after = 0,
                         std::string user = {}, std::size_t loop = 0, std::size_t room = SIZE_MAX) {
-    auto link = std::make_shared<fake_link>();
-    link->room = room;
-    actors::connection_seed seed{"127.0.0.1:50000", std::move(user), "/ws"};
-    seed.attach = std::make_unique<protocol::attach_request>(
-        protocol::attach_request{id, std::move(token), after, {}});
-    auto handle = backbone->connect(loop, link, std::move(seed));
+    auto made = ask(id, std::move(token), after, std::move(user), loop, room);
+    made.link->upgrade();
     run();
-    link->upgrade();
-    run();
-    clients.push_back({handle, link});
-    return {handle, link};
+    return made;
   }
   emit_report emit(const session& s, std::string data = "1", emit_options how = {}) {
     answers<emit_report> got;
@@ -94,6 +91,20 @@ class session_harness : public harness {
     run();
     if (all.sessions.empty()) throw std::runtime_error{"no snapshot of " + id};
     return all.sessions.front();
+  }
+
+ private:
+  session_socket ask(const std::string& id, std::string token, std::uint64_t after,
+                     std::string user, std::size_t loop, std::size_t room) {
+    auto link = std::make_shared<fake_link>();
+    link->room = room;
+    actors::connection_seed seed{"127.0.0.1:50000", std::move(user), "/ws"};
+    seed.attach = std::make_unique<protocol::attach_request>(
+        protocol::attach_request{id, std::move(token), after, {}});
+    auto handle = backbone->connect(loop, link, std::move(seed));
+    run();
+    clients.push_back({handle, link});
+    return {handle, link};
   }
 };
 

@@ -267,6 +267,12 @@ TEST_CASE("nobody attaches without the token, or as somebody else; the close say
   CHECK(h.attach("nobody", s.token).closed_with() == close_code::session_unknown);
 }
 
+TEST_CASE("a session that is no user's takes whoever has its token") {
+  session_harness h{plain()};
+  const auto s = h.spawn("plain", {.id = "s"});
+  CHECK(h.attach("s", s.token, 0, "bob").recovered());
+}
+
 TEST_CASE("a token rotates: used up once its successor was used; one more can be issued") {
   session_harness h{plain()};
   const auto s = h.spawn("plain", {.id = "s"});
@@ -320,6 +326,39 @@ TEST_CASE("or joins: both get everything, up to a number of sockets") {
   CHECK(s.session.state() == session_state::reconnecting);
 }
 
+TEST_CASE("as many sockets as it may, also of those that come at once") {
+  session_options o;
+  o.on_second_socket = second_socket::joins;
+  o.max_sockets = 2;
+  session_harness h{plain(o), 2};
+  const auto s = h.spawn("plain", {.id = "s"});
+  std::vector<session_socket> all;
+  for (std::size_t i = 0; i < 4; ++i) all.push_back(h.ask("s", s.token, i % 2));
+  for (const auto& a : all) a.link->upgrade();
+  h.run();
+  CHECK(std::ranges::count(all, close_code::session_full, &session_socket::closed_with) == 2);
+  CHECK(h.look("s").sockets.size() == 2);
+}
+
+TEST_CASE("where all places are taken, a client that comes back gets that of its own dead socket") {
+  session_options o;
+  o.on_second_socket = second_socket::joins;
+  o.max_sockets = 2;
+  session_harness h{plain(o)};
+  const auto s = h.spawn("plain", {.id = "s"});
+  auto other = h.attach("s", s.token);
+  auto c = h.attach("s", s.token);
+  for (int i = 0; i < 40; ++i) {
+    auto again = h.attach("s", c.token());
+    CHECK(again.recovered());
+    CHECK(c.closed_with() == close_code::session_taken_over);
+    c = again;
+  }
+  CHECK_FALSE(other.closed_with());
+  CHECK(h.look("s").sockets.size() == 2);
+  CHECK(h.attach("s", s.token).closed_with() == close_code::session_token);  // used up
+}
+
 // --- slow sockets ---------------------------------------------------------------------------------------------------
 
 TEST_CASE(
@@ -368,6 +407,31 @@ TEST_CASE("one so slow that the stream cannot serve it is closed with 3008, and 
 }
 
 // Found by the simulation, seed 132.
+TEST_CASE("the end waits for no slow socket, and cuts off nothing that its queue has room for") {
+  session_options o;
+  o.max_messages = 1'000;
+  std::uint32_t queue = 64;
+  SUBCASE("all of it has room") {}
+  SUBCASE("not all of it: the client is not told that it has everything") { queue = 16; }
+  session_harness h{plain(o), 1, [&](auto& b) { b.limits.max_queued_messages = queue; }};
+  const auto s = h.spawn("plain", {.id = "s"});
+  auto c = h.attach("s", s.token, 0, {}, 0, 0);
+  for (int i = 0; i < 40; ++i) {
+    s.session.emit("e", "1");
+    h.run();
+  }
+  CHECK(h.look("s").sockets.front().lagging);
+  s.session.end("all done");
+  h.run();
+  c.link->kernel_takes(SIZE_MAX);
+  h.run();
+  const auto got = c.offsets();
+  for (std::size_t i = 0; i < got.size(); ++i) REQUIRE(got[i] == i + 1);
+  CHECK(c.closed_with() ==
+        (got.size() == 40 ? close_code::session_ended : close_code::slow_consumer));
+  CHECK((queue == 64) == (got.size() == 40));
+}
+
 TEST_CASE("no message of others takes the place of an event, whatever the policy") {
   for (const auto policy : {slow_policy::drop_oldest, slow_policy::keep_latest}) {
     session_harness h{{{"plain", {}}}, 1, [&](actors::backbone_options& o) {
@@ -551,6 +615,28 @@ TEST_CASE("or restarts it: its stream and sockets stay; until it has failed too 
   CHECK(c.offsets() == offsets{1, 2});
 }
 
+TEST_CASE(
+    "one that fails whenever it is made is made as often as it may, and that takes no more stack") {
+  struct failing : session_behavior {
+    void on_start(const session&) override { throw std::runtime_error{"no"}; }
+  };
+  int made = 0;
+  std::vector<const char*> frames;
+  session_types types;
+  types["failing"].behavior = [&](const session&) {
+    ++made;
+    frames.push_back(static_cast<const char*>(__builtin_frame_address(0)));
+    return std::make_unique<failing>();
+  };
+  types["failing"].options.on_failure = behavior_failure::restarts;
+  types["failing"].options.max_restarts = 1'000;
+  session_harness h{types};
+  CHECK(h.spawn("failing").session.why_ended().by == session_ender::behavior);
+  CHECK(made == 1'001);
+  const auto [lowest, highest] = std::ranges::minmax(frames);
+  CHECK(highest - lowest < 16 * 1024);
+}
+
 TEST_CASE("a factory that throws or returns null ends the session, and says so") {
   session_types types;
   types["throws"].behavior = [](const session&) -> std::unique_ptr<session_behavior> {
@@ -560,6 +646,20 @@ TEST_CASE("a factory that throws or returns null ends the session, and says so")
   session_harness h{types};
   for (const auto* type : {"throws", "null"})
     CHECK(h.spawn(type).session.why_ended().by == session_ender::behavior);
+}
+
+TEST_CASE("a wait without end is a long one") {
+  lines book;
+  session_harness h{recorded(book)};
+  const auto s = h.spawn("recorded", {.id = "s"});
+  s.session.start_timer("a", std::chrono::milliseconds::max());
+  answers<emit_report> got;
+  s.session.emit("e", "1", {.acked = true, .ack_timeout = std::chrono::milliseconds::max()},
+                 got.next());
+  h.backbone->read_inbox("s", 0, 10, std::chrono::milliseconds::max(), [](auto) {});
+  h.advance(60s);
+  CHECK(got.list().empty());
+  CHECK(book == lines{"start "});
 }
 
 TEST_CASE("timers: once, replaced by name, cancelled") {

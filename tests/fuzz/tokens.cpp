@@ -76,7 +76,7 @@ void attach_query(input& in) {
 class session_of_tokens {
  public:
   explicit session_of_tokens(input& in)
-      : in_(in), lifetime_(1 + in.up_to(100)), tokens_(lifetime_) {}
+      : in_(in), lifetime_(1 + in.up_to(100)), tokens_(lifetime_, sockets) {}
 
   void step() {
     switch (in_.up_to(5)) {
@@ -99,22 +99,24 @@ class session_of_tokens {
   };
   [[nodiscard]] bool good(const known& k) const { return !k.gone && now_ < k.expires; }
 
-  /// The bound: of those that are left, the oldest that no socket holds, or else the oldest, makes room.
-  void make_room() {
-    known *oldest = nullptr, *oldest_idle = nullptr;
+  static constexpr std::size_t sockets = 2;  // more may attach here, and hold their tokens
+  static constexpr std::size_t most = 2 * sockets + protocol::resume_tokens::spare;
+
+  /// The bound: of those that are left, the oldest that no socket holds makes room, but not the one that was just used.
+  void make_room(std::uint32_t used) {
+    known* idle = nullptr;
     std::size_t left = 0;
     for (auto& k : all_) {
       if (k.expires <= now_) k.gone = true;
       if (k.gone) continue;
       ++left;
-      if (!oldest) oldest = &k;
-      if (!oldest_idle && k.expires != time_point::max()) oldest_idle = &k;
+      if (!idle && k.expires != time_point::max() && k.number != used) idle = &k;
     }
-    if (left >= protocol::resume_tokens::most) (oldest_idle ? oldest_idle : oldest)->gone = true;
+    if (left >= most && idle) idle->gone = true;
   }
   std::string fresh() { return "token-" + std::to_string(all_.size()); }
   void add(std::uint32_t before, time_point expires) {
-    make_room();
+    make_room(before);
     all_.push_back({fresh(), static_cast<std::uint32_t>(all_.size() + 1), before, expires, false});
   }
 

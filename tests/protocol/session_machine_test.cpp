@@ -124,6 +124,18 @@ TEST_CASE("a second socket takes over, or joins up to a limit") {
   m.step(ask_attach{});
   REQUIRE(m.only<turn_away>());
   CHECK(std::get<turn_away>(m.out.front()).code == close_code::session_full);
+  m.step(socket_attached{});  // was let in while there was room
+  CHECK(m.only<turn_away>());
+  m.step(ask_attach{.replaces = true});
+  CHECK(m.only<let_in>());
+  m.step(socket_attached{.replaces = true});
+  REQUIRE(m.only<catch_up>());
+  CHECK(std::get<catch_up>(m.out.front()).replaces);
+  m.step(socket_detached{});  // the one that it replaces
+  m.step(socket_detached{});
+  m.step(socket_attached{.replaces = true});
+  REQUIRE(m.only<catch_up>());
+  CHECK_FALSE(std::get<catch_up>(m.out.front()).replaces);  // there is room for both
   m.step(socket_detached{});
   CHECK(m.kind() == session_state::attached);
   m.step(socket_detached{});
