@@ -11,6 +11,8 @@ namespace fairlead::actors {
 namespace {
 
 constexpr std::size_t most_watchers = 64;  // of one session
+constexpr const char* too_many_clients =
+    "this process has as many clients as it may; let its jobs share one";
 constexpr std::chrono::milliseconds longest_ack{300'000};
 constexpr std::chrono::seconds last_words{1}, between_looks{1};
 
@@ -53,6 +55,10 @@ bool is_one_of(const caf::type_erased_tuple& what) {
 void mend(session_options& o) {
   const auto bad = [](auto e) { return static_cast<unsigned>(e) > 1; };
   if (bad(o.on_second_socket) || bad(o.on_owner_gone) || bad(o.on_failure)) o.max_messages = 0;
+}
+
+void tell(const caf::strong_actor_ptr& who, remote::changed what) {
+  caf::anon_send(caf::actor_cast<caf::actor>(who), std::move(what));
 }
 
 }  // namespace
@@ -107,18 +113,19 @@ caf::behavior gateway_actor::make_behavior() {
 
 // --- owners ---------------------------------------------------------------------------------------------------------
 
-/// Whose request this is; null if it came from nobody.
 std::shared_ptr<gateway_actor::owner> gateway_actor::sender() {
   const auto& who = current_sender();
   if (!who || closed_) return nullptr;
-  const auto [at, is_new] = owners_.try_emplace(who->address());
-  if (is_new) {
-    at->second = std::make_shared<owner>(owner{who, 0, {}});
-    // Not a monitor: a peer could forge what those send.
-    who->get()->attach_functor(
-        [slot = slot_, who = who->address()](const caf::error&) { slot->tell(peer_gone{who}); });
-  }
-  return at->second;
+  if (const auto known = owners_.find(who->address()); known != owners_.end()) return known->second;
+  auto& clients = clients_[who->node()];
+  if (clients >= door_->options.max_clients) return nullptr;
+  ++clients;
+  auto added = std::make_shared<owner>(owner{who, 0, {}});
+  owners_.emplace(who->address(), added);
+  // Not a monitor: a peer could forge what those send.
+  who->get()->attach_functor(
+      [slot = slot_, who = who->address()](const caf::error&) { slot->tell(peer_gone{who}); });
+  return added;
 }
 
 /// It owns nothing any more and is told of nothing.
@@ -135,7 +142,10 @@ void gateway_actor::release(const caf::actor_addr& who) {
 }
 
 void gateway_actor::forget(const caf::actor_addr& who) {
-  owners_.erase(who);
+  if (owners_.erase(who) > 0) {
+    const auto clients = clients_.find(who.node());
+    if (--clients->second == 0) clients_.erase(clients);
+  }
   if (closed_ && owners_.empty()) finish();
 }
 
@@ -147,16 +157,20 @@ void gateway_actor::on(remote::leave&) {
   if (closed_) forget(who);
 }
 
-remote::sign_of_life gateway_actor::on(remote::sign_of_life&) {
-  static_cast<void>(sender());
-  return {};
+caf::result<remote::sign_of_life> gateway_actor::on(remote::sign_of_life&) {
+  if (!sender() && !closed_)
+    return caf::make_error(caf::sec::cannot_connect_to_node, std::string{too_many_clients});
+  return remote::sign_of_life{};
 }
 
 template <class Refusal>
 std::uint64_t gateway_actor::put_off(Refusal refusal) {
   auto by = sender();
   auto to = make_response_promise();
-  if (!by || by->unanswered >= door_->options.max_unanswered) {
+  const auto& most = door_->options;
+  // Of all together too: an owner that goes leaves its requests behind, and may come back as another.
+  if (!by || by->unanswered >= most.max_unanswered ||
+      waiting_.size() >= most.max_peers * most.max_unanswered) {
     to.deliver(std::move(refusal));
     return 0;
   }
@@ -176,7 +190,8 @@ void gateway_actor::on(answer_known& m) {
 
 remote::spawned gateway_actor::on(remote::spawn& m) {
   const auto by = sender();
-  if (!by) return {spawn_result::shutting_down, {}, {}, {}};
+  if (!by && closed_) return {spawn_result::shutting_down, {}, {}, {}};
+  if (!by) return {spawn_result::too_many, {}, {}, too_many_clients};
   spawn_options how{std::move(m.id), std::move(m.user), std::move(m.arguments),
                     std::move(m.metadata), nullptr};
   if (m.has_options) {
@@ -234,10 +249,13 @@ void gateway_actor::on(remote::issue_token& m) {
 
 void gateway_actor::on(remote::watch& m) {
   const auto by = sender();
+  if (!by && !closed_ && current_sender())
+    tell(current_sender(),
+         {m.session, session_state::ended, {}, std::string{"refused: "} + too_many_clients});
   if (!by) return;
   const auto there = find(m.session);
   if (there && there.state() != session_state::ended) return watch_for(there, by->who);
-  caf::anon_send(caf::actor_cast<caf::actor>(by->who), how_it_ended(m.session));
+  tell(by->who, how_it_ended(m.session));
 }
 
 /// One watch of each session, however many are told.
@@ -246,8 +264,7 @@ void gateway_actor::watch_for(const session& which, const caf::strong_actor_ptr&
   auto& [watching, state, by] = entry;
   if (watching != which) {
     // One of the same id, if there was any, has ended, and we have not been told yet.
-    for (const auto& w : by)
-      caf::anon_send(caf::actor_cast<caf::actor>(w), how_it_ended(which.id()));
+    for (const auto& w : by) tell(w, how_it_ended(which.id()));
     entry = {which, {}, {}};
     which.watch([slot = slot_, which](session_state s, const session_end& why) {
       slot->tell(state_entered{which, s, why});
@@ -255,8 +272,7 @@ void gateway_actor::watch_for(const session& which, const caf::strong_actor_ptr&
   }
   if (!who || by.size() >= most_watchers || std::ranges::find(by, who) != by.end()) return;
   by.push_back(who);
-  if (state)
-    caf::anon_send(caf::actor_cast<caf::actor>(who), remote::changed{which.id(), *state, {}, {}});
+  if (state) tell(who, {which.id(), *state, {}, {}});
 }
 
 void gateway_actor::on(const state_entered& m) {
@@ -264,9 +280,7 @@ void gateway_actor::on(const state_entered& m) {
   const auto at = watched_.find(id);
   if (at == watched_.end() || at->second.which != m.who) return;
   at->second.state = m.state;
-  for (const auto& w : at->second.by)
-    caf::anon_send(caf::actor_cast<caf::actor>(w),
-                   remote::changed{id, m.state, m.why.by, m.why.reason});
+  for (const auto& w : at->second.by) tell(w, {id, m.state, m.why.by, m.why.reason});
   if (m.state != session_state::ended) return;
   watched_.erase(at);
   for (auto& [who, o] : owners_) {

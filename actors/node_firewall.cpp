@@ -18,8 +18,9 @@ namespace {
 
 // What is not a request: handshakes, notices of actors that ended.
 constexpr std::size_t most_notice = 4'096;
-// Actors of one process that talk to us over one connection, and that its CAF watches here.
-constexpr std::size_t most_senders = 64, most_monitors = 256;
+// Living actors of one process that talk to us over one connection, each of which CAF keeps something for; and actors that
+// its CAF watches here.
+constexpr std::size_t most_senders = 512, most_monitors = 256;
 
 template <class... What>
 std::string written(caf::actor_system& system, What... what) {
@@ -84,9 +85,6 @@ verdict firewall::direct() {
   if (header_.payload_len > rules_.max_message) return refuse(verdict::cut, "too large");
   if (header_.has(basp::header::named_receiver_flag) || header_.dest_actor != rules_.gateway)
     return refuse(verdict::swallow, "for another actor");
-  if (senders_.size() >= most_senders && !senders_.contains(header_.source_actor))
-    return refuse(verdict::cut, "too many senders");
-  senders_.insert(header_.source_actor);
   return verdict::deliver;
 }
 
@@ -97,8 +95,13 @@ verdict firewall::payload(std::string_view bytes) {
   }
   if (header_.operation != basp::message_type::direct_message) return notice(bytes);
   const auto fits = [&](const std::string& p) { return bytes.starts_with(p); };
-  if (std::ranges::any_of(rules_.permitted, fits)) return verdict::deliver;
-  return refuse(verdict::swallow, "a message of another type");
+  if (std::ranges::none_of(rules_.permitted, fits))
+    return refuse(verdict::swallow, "a message of another type");
+  // The connection is also that of those who spoke before.
+  if (senders_.size() >= most_senders && !senders_.contains(header_.source_actor))
+    return refuse(verdict::swallow, "too many senders");
+  senders_.insert(header_.source_actor);
+  return verdict::deliver;
 }
 
 /// That an actor is monitored, or has ended. Begins with the node that says so and the one that it says it to, which CAF
@@ -110,6 +113,7 @@ verdict firewall::notice(std::string_view bytes) {
   if (header_.operation != basp::message_type::down_message) return verdict::deliver;
   if (!is_plain_error(bytes.substr(from_it_to_us.size())))
     return refuse(verdict::swallow, "a down message");
+  senders_.erase(header_.source_actor);  // as CAF does
   return verdict::deliver;
 }
 

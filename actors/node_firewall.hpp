@@ -61,7 +61,7 @@ class firewall {
   int handshakes_ = 0;
   std::string node_;  // as its handshake says
   std::size_t monitors_ = 0;
-  std::set<caf::actor_id> senders_;
+  std::set<caf::actor_id> senders_;  // that have not ended
   mutable const char* why_ = "";
 };
 

@@ -152,6 +152,72 @@ TEST_SUITE("service/gateway_bounds") {
     CHECK(s.emit(hopeless_emit()).result == emit_result::overflow);
   }
 
+  TEST_CASE("a process may connect again and again: what has gone takes no place") {
+    node n;
+    foreign there;
+    test::mailbox<std::string> told;
+    const auto first = connect(there, n.port(), {.on_lost = [&] { told.put("lost"); }});
+    first.spawn("run", {.id = "r1"}, [&](const auto& r, const auto&) { told.put(r->id); });
+    CHECK(told.take() == "r1");
+    for (int i = 0; i < 200; ++i) connect(there, n.port());
+    first.find("r1").emit("e", "1", {}, [&](const caf::expected<emit_report>& r) {
+      told.put(r ? "answered" : "no answer");
+    });
+    CHECK(told.take() == "answered");
+    CHECK(n.log->count("actors.cut") == 0);
+  }
+
+  TEST_CASE("a process has as many clients as it may: one more is told so, the others go on") {
+    node n{{.max_clients = 2}};
+    foreign there, elsewhere;
+    const auto first = connect(there, n.port());
+    std::optional second{connect(there, n.port())};
+    const auto third = session_client::connect(there.system, {.port = n.port()});
+    REQUIRE_FALSE(third);
+    CHECK(third.error() == caf::sec::cannot_connect_to_node);
+    CHECK(there.system.render(third.error()).find("as many clients") != std::string::npos);
+    connect(elsewhere, n.port());  // another process has a count of its own
+    {
+      // Whatever it asks.
+      speaker s{there, n};
+      const auto made = s.ask<remote::spawned>(spawn_r1());
+      CHECK(made.result == spawn_result::too_many);
+      CHECK(made.problem.find("as many clients") != std::string::npos);
+      CHECK(s.emit(plain_emit()).result == emit_result::overflow);
+      CHECK(s.ask<remote::changed>(remote::end{"r1", "x"}).reason.starts_with("refused"));
+      s.self->send(s.door, remote::watch{"r1"});
+      CHECK(s.receive<remote::changed>().reason.starts_with("refused"));
+    }
+    CHECK_FALSE(n.backbone->find_session("r1"));
+    test::mailbox<bool> made;
+    const auto spawn = [&](const session_client& c) {
+      c.spawn("run", {}, [&](const caf::expected<remote::spawned>& r, const remote_session&) {
+        made.put(r && r->result == spawn_result::spawned);
+      });
+      return made.take();
+    };
+    CHECK(spawn(first));
+    CHECK(spawn(*second));
+    second.reset();
+    CHECK(test::eventually(
+        [&] { return session_client::connect(there.system, {.port = n.port()}).engaged(); }));
+    CHECK(n.log->count("actors.cut") == 0);
+  }
+
+  TEST_CASE("what waits for answers is bounded for all together, also if its askers are gone") {
+    node n{{.max_peers = 2, .max_unanswered = 2}};
+    foreign there;
+    speaker keeper{there, n};
+    REQUIRE(keeper.ask<remote::spawned>(spawn_r1()).result == spawn_result::spawned);
+    for (int i = 0; i < 2; ++i) {
+      speaker gone{there, n};
+      for (int j = 0; j < 2; ++j) gone.self->send(gone.door, hopeless_emit());
+    }
+    CHECK(test::eventually(
+        [&] { return keeper.emit(plain_emit()).result == emit_result::overflow; }));
+    CHECK(keeper.ask<remote::token>(remote::issue_token{"r1"}).text.empty());
+  }
+
   TEST_CASE("a session's options travel: those that cannot be are refused, not taken") {
     node n;
     foreign there;

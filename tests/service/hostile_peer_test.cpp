@@ -279,6 +279,27 @@ TEST_SUITE("service/hostile_peer") {
     CHECK(v.log->count("actors.swallowed", "a notice") == 2);
   }
 
+  TEST_CASE("one actor more than may speak over one connection is not heard, the others are") {
+    victim v;
+    raw_peer p{v};
+    p.shake_hands();
+    const auto life =
+        p.written(std::vector<caf::strong_actor_ptr>{}, caf::make_message(remote::sign_of_life{}));
+    // Who ends makes room, whether it has been refused or not.
+    for (caf::actor_id id = 1'000; id < 4'000; ++id) {
+      p.send_direct(life, p.gateway, 0, id);
+      p.send_down(p.self(), id);
+    }
+    for (caf::actor_id id = 1; id <= 512; ++id) p.send_direct(life, p.gateway, 0, id);
+    CHECK(v.emit() == 1);
+    CHECK(v.log->count("actors.swallowed") == 0);
+    p.send_direct(life, p.gateway, 0, 513);
+    CHECK(test::eventually(
+        [&] { return v.log->count("actors.swallowed", "too many senders") == 1; }));
+    CHECK(v.log->count("actors.cut") == 0);
+    CHECK(v.emit() == 2);
+  }
+
   TEST_CASE("a handshake, or a notice, with nothing in it: cut") {
     victim v;
     raw_peer empty{v};

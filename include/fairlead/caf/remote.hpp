@@ -65,7 +65,8 @@ struct issue_token {
 struct token {
   std::string text;
 };
-/// Answered with one. From either side nothing may come for `silence` (gateway_options): then that side is given up.
+/// Answered with one, or with an error: the process has as many clients as it may. From either side nothing may come for `silence`
+/// (gateway_options): then that side is given up.
 struct sign_of_life {};
 /// From an owner that goes: it owns nothing any more. Also from a node that goes, to everybody who has asked it for anything; the
 /// answer to that is `leave`, and then the node waits no longer.
