@@ -11,8 +11,9 @@ namespace fairlead::actors {
 namespace {
 
 constexpr std::size_t most_watchers = 64;  // of one session
-constexpr const char* too_many_clients =
-    "this process has as many clients as it may; let its jobs share one";
+constexpr const char *too_many_clients =
+                         "this process has as many clients as it may; let its jobs share one",
+                     *refused_watch = "refused: as many watch this session as may";
 constexpr std::chrono::milliseconds longest_ack{300'000};
 constexpr std::chrono::seconds last_words{1}, between_looks{1};
 
@@ -261,43 +262,52 @@ void gateway_actor::on(remote::watch& m) {
 /// One watch of each session, however many are told.
 void gateway_actor::watch_for(const session& which, const caf::strong_actor_ptr& who) {
   auto& entry = watched_[which.id()];
-  auto& [watching, state, by] = entry;
-  if (watching != which) {
+  auto& by = entry.by;
+  if (entry.which != which) {
     // One of the same id, if there was any, has ended, and we have not been told yet.
     for (const auto& w : by) tell(w, how_it_ended(which.id()));
-    entry = {which, {}, {}};
+    entry = {.which = which, .state = {}, .by = {}};
     which.watch([slot = slot_, which](session_state s, const session_end& why) {
       slot->tell(state_entered{which, s, why});
     });
   }
-  if (!who || by.size() >= most_watchers || std::ranges::find(by, who) != by.end()) return;
+  if (!who || std::ranges::find(by, who) != by.end()) return;
+  if (by.size() >= most_watchers)
+    return tell(who, {which.id(), session_state::ended, {}, refused_watch});
   by.push_back(who);
-  if (state) tell(who, {which.id(), *state, {}, {}});
+  if (entry.state) tell(who, {which.id(), *entry.state, {}, {}});
 }
 
 void gateway_actor::on(const state_entered& m) {
-  const auto& id = m.who.id();
-  const auto at = watched_.find(id);
+  const auto at = watched_.find(m.who.id());
   if (at == watched_.end() || at->second.which != m.who) return;
-  at->second.state = m.state;
-  for (const auto& w : at->second.by) tell(w, {id, m.state, m.why.by, m.why.reason});
-  if (m.state != session_state::ended) return;
+  at->second.told = true;
+  enter(m.who, m.state, m.why);
+}
+
+void gateway_actor::enter(const session& which, session_state state, const session_end& why) {
+  const auto& id = which.id();
+  const auto at = watched_.find(id);
+  if (at->second.state == state) return;
+  at->second.state = state;
+  for (const auto& w : at->second.by) tell(w, {id, state, why.by, why.reason});
+  if (state != session_state::ended) return;
   watched_.erase(at);
   for (auto& [who, o] : owners_) {
     const auto owned = o->owned.find(id);
-    if (owned != o->owned.end() && owned->second == m.who) o->owned.erase(owned);
+    if (owned != o->owned.end() && owned->second == which) o->owned.erase(owned);
   }
 }
 
-/// A session that had too many watchers before us never tells us of its end.
+/// A session that had too many watchers before us tells us nothing: we look.
 void gateway_actor::on_time() {
   door_->look_around();
-  std::vector<session> ended;
+  std::vector<session> silent;
   for (const auto& [id, w] : watched_)
-    if (!w.state && w.which.state() == session_state::ended) ended.push_back(w.which);
-  for (const auto& s : ended) {
-    const auto was = how_it_ended(s.id());
-    on(state_entered{s, session_state::ended, {was.by, was.reason}});
+    if (!w.told) silent.push_back(w.which);
+  for (const auto& s : silent) {
+    const auto state = s.state();
+    enter(s, state, state == session_state::ended ? s.why_ended() : session_end{});
   }
   delayed_send(this, between_looks, look_around{});
 }

@@ -98,7 +98,8 @@ class gateway_actor final : public mailbox_actor {
 
   struct watched {
     session which;
-    std::optional<session_state> state;  // none: not told yet
+    std::optional<session_state> state;  // none: not known yet
+    bool told = false;                   // by the session
     std::vector<caf::strong_actor_ptr> by;
   };
 
@@ -117,6 +118,7 @@ class gateway_actor final : public mailbox_actor {
   caf::result<remote::sign_of_life> on(remote::sign_of_life&);
   void release(const caf::actor_addr&);
   void forget(const caf::actor_addr&);
+  void enter(const session&, session_state, const session_end&);
   void on_time();
   void on(close_gateway&);
   void finish();

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <future>
 #include <map>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -120,17 +121,25 @@ struct client_actor final : actors::mailbox_actor {
               [slot](caf::error& e) { slot->give(std::move(e)); });
   }
 
+  /// The node is asked once for each session: it knows this client, and not who watches here.
+  void watch(const std::string& id, const state_watcher& who) {
+    const auto [at, is_new] = watched.try_emplace(id);
+    at->second.by.push_back(who);
+    if (is_new) return send(node, remote::watch{id});
+    if (const auto last = at->second.last) who(*last);
+  }
   void on(const remote::changed& m) {
-    const auto at = watchers.find(m.session);
-    if (at == watchers.end()) return;
-    const auto all = m.state == session_state::ended ? std::move(at->second) : at->second;
-    if (m.state == session_state::ended) watchers.erase(at);
+    const auto at = watched.find(m.session);
+    if (at == watched.end()) return;
+    at->second.last = m;
+    const auto all = at->second.by;  // who is told may watch as well
+    if (m.state == session_state::ended) watched.erase(at);
     for (const auto& told : all) told(m);
   }
 
   void node_lost() {
-    for (auto& [id, all] : std::exchange(watchers, {}))
-      for (const auto& told : all)
+    for (auto& [id, session] : std::exchange(watched, {}))
+      for (const auto& told : session.by)
         told({id, session_state::ended, session_ender::application, "the node is lost"});
     if (auto told = std::exchange(on_lost, nullptr); told && met) told();
     quit();  // which lets go of all open requests
@@ -141,7 +150,11 @@ struct client_actor final : actors::mailbox_actor {
   steady::time_point heard = steady::now();
   bool met = false;
   std::function<void()> on_lost;
-  std::map<std::string, std::vector<state_watcher>> watchers;
+  struct watched_session {
+    std::optional<remote::changed> last;  // none: not told yet
+    std::vector<state_watcher> by;
+  };
+  std::map<std::string, watched_session> watched;
 };
 
 }  // namespace
@@ -299,9 +312,8 @@ void remote_session::watch(std::function<void(const remote::changed&)> told) con
     if (!r) lost(told, id);
   });
   state_->run([slot = std::move(slot), told = std::move(told), id = id_](client_actor& me) {
-    me.watchers[id].push_back(told);
-    me.send(me.node, remote::watch{id});
     slot->give(true);
+    me.watch(id, told);
   });
 }
 

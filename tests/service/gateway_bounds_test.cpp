@@ -246,7 +246,27 @@ TEST_SUITE("service/gateway_bounds") {
     CHECK(*there_now.core()->options == o);
   }
 
-  TEST_CASE("who watches a session that has as many watchers as it may is still told of its end") {
+  TEST_CASE("one more than may watch a session is refused") {
+    node n{{.max_clients = 100}};
+    foreign there;
+    const auto mine = n.backbone->spawn_session("run", {.id = "r1"}).session;
+    std::vector<std::unique_ptr<speaker>> watchers;
+    const auto watch = [&] {
+      watchers.push_back(std::make_unique<speaker>(there, n));
+      watchers.back()->self->send(watchers.back()->door, remote::watch{"r1"});
+      return watchers.back()->receive<remote::changed>();
+    };
+    for (int i = 0; i < 64; ++i) CHECK(watch().state == session_state::detached);
+    const auto refused = watch();
+    CHECK(refused.state == session_state::ended);
+    CHECK(refused.reason.starts_with("refused"));
+    watchers.erase(watchers.begin());  // whose end makes room
+    CHECK(test::eventually([&] { return watch().state == session_state::detached; }));
+    mine.end("over");
+    CHECK(watchers.front()->receive<remote::changed>().reason == "over");
+  }
+
+  TEST_CASE("who watches a session that has as many watchers as it may is still told its states") {
     node n;
     foreign there;
     speaker s{there, n};
@@ -255,7 +275,7 @@ TEST_SUITE("service/gateway_bounds") {
     for (int i = 0; i < 8; ++i) mine.watch([&](session_state, const session_end&) { told.put(1); });
     for (int i = 0; i < 8; ++i) told.take();
     s.self->send(s.door, remote::watch{"r1"});
-    s.ask<remote::sign_of_life>(remote::sign_of_life{});  // so it has been handled
+    CHECK(s.receive<remote::changed>().state == session_state::detached);
     mine.end("over");
     const auto last = s.receive<remote::changed>();
     CHECK(last.state == session_state::ended);

@@ -69,7 +69,7 @@ class remote_session {
   void end(std::string reason, answer_from_node<session_end> done = {}) const;
   void issue_token(answer_from_node<std::string> done) const;
   /// Calls `told` with the state that it is in and with each that it enters; `ended` is the last, also if the node is lost:
-  /// then `remote::changed::reason` says "the node is lost".
+  /// then `remote::changed::reason` says "the node is lost". As many clients watch it as may: it begins with "refused".
   void watch(std::function<void(const remote::changed&)> told) const;
 
  private:

@@ -48,7 +48,8 @@ struct emitted {
 struct end {
   std::string session, reason;
 };
-/// The sender is sent `changed` now, and with each state that the session enters; `ended` is the last. Not answered otherwise.
+/// The sender is sent `changed` now, and with each state that the session enters; `ended` is the last, also if the watch is refused.
+/// Who watches already is not told again. Not answered otherwise.
 struct watch {
   std::string session;
 };
