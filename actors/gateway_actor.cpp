@@ -11,6 +11,9 @@ namespace fairlead::actors {
 namespace {
 
 constexpr std::size_t most_watchers = 64;  // of one session
+constexpr const char *too_many_clients =
+                         "this process has as many clients as it may; let its jobs share one",
+                     *refused_watch = "refused: as many watch this session as may";
 constexpr std::chrono::milliseconds longest_ack{300'000};
 constexpr std::chrono::seconds last_words{1}, between_looks{1};
 
@@ -53,6 +56,10 @@ bool is_one_of(const caf::type_erased_tuple& what) {
 void mend(session_options& o) {
   const auto bad = [](auto e) { return static_cast<unsigned>(e) > 1; };
   if (bad(o.on_second_socket) || bad(o.on_owner_gone) || bad(o.on_failure)) o.max_messages = 0;
+}
+
+void tell(const caf::strong_actor_ptr& who, remote::changed what) {
+  caf::anon_send(caf::actor_cast<caf::actor>(who), std::move(what));
 }
 
 }  // namespace
@@ -107,18 +114,19 @@ caf::behavior gateway_actor::make_behavior() {
 
 // --- owners ---------------------------------------------------------------------------------------------------------
 
-/// Whose request this is; null if it came from nobody.
 std::shared_ptr<gateway_actor::owner> gateway_actor::sender() {
   const auto& who = current_sender();
   if (!who || closed_) return nullptr;
-  const auto [at, is_new] = owners_.try_emplace(who->address());
-  if (is_new) {
-    at->second = std::make_shared<owner>(owner{who, 0, {}});
-    // Not a monitor: a peer could forge what those send.
-    who->get()->attach_functor(
-        [slot = slot_, who = who->address()](const caf::error&) { slot->tell(peer_gone{who}); });
-  }
-  return at->second;
+  if (const auto known = owners_.find(who->address()); known != owners_.end()) return known->second;
+  auto& clients = clients_[who->node()];
+  if (clients >= door_->options.max_clients) return nullptr;
+  ++clients;
+  auto added = std::make_shared<owner>(owner{who, 0, {}});
+  owners_.emplace(who->address(), added);
+  // Not a monitor: a peer could forge what those send.
+  who->get()->attach_functor(
+      [slot = slot_, who = who->address()](const caf::error&) { slot->tell(peer_gone{who}); });
+  return added;
 }
 
 /// It owns nothing any more and is told of nothing.
@@ -135,7 +143,10 @@ void gateway_actor::release(const caf::actor_addr& who) {
 }
 
 void gateway_actor::forget(const caf::actor_addr& who) {
-  owners_.erase(who);
+  if (owners_.erase(who) > 0) {
+    const auto clients = clients_.find(who.node());
+    if (--clients->second == 0) clients_.erase(clients);
+  }
   if (closed_ && owners_.empty()) finish();
 }
 
@@ -147,16 +158,20 @@ void gateway_actor::on(remote::leave&) {
   if (closed_) forget(who);
 }
 
-remote::sign_of_life gateway_actor::on(remote::sign_of_life&) {
-  static_cast<void>(sender());
-  return {};
+caf::result<remote::sign_of_life> gateway_actor::on(remote::sign_of_life&) {
+  if (!sender() && !closed_)
+    return caf::make_error(caf::sec::cannot_connect_to_node, std::string{too_many_clients});
+  return remote::sign_of_life{};
 }
 
 template <class Refusal>
 std::uint64_t gateway_actor::put_off(Refusal refusal) {
   auto by = sender();
   auto to = make_response_promise();
-  if (!by || by->unanswered >= door_->options.max_unanswered) {
+  const auto& most = door_->options;
+  // Of all together too: an owner that goes leaves its requests behind, and may come back as another.
+  if (!by || by->unanswered >= most.max_unanswered ||
+      waiting_.size() >= most.max_peers * most.max_unanswered) {
     to.deliver(std::move(refusal));
     return 0;
   }
@@ -176,7 +191,8 @@ void gateway_actor::on(answer_known& m) {
 
 remote::spawned gateway_actor::on(remote::spawn& m) {
   const auto by = sender();
-  if (!by) return {spawn_result::shutting_down, {}, {}, {}};
+  if (!by && closed_) return {spawn_result::shutting_down, {}, {}, {}};
+  if (!by) return {spawn_result::too_many, {}, {}, too_many_clients};
   spawn_options how{std::move(m.id), std::move(m.user), std::move(m.arguments),
                     std::move(m.metadata), nullptr};
   if (m.has_options) {
@@ -234,56 +250,64 @@ void gateway_actor::on(remote::issue_token& m) {
 
 void gateway_actor::on(remote::watch& m) {
   const auto by = sender();
+  if (!by && !closed_ && current_sender())
+    tell(current_sender(),
+         {m.session, session_state::ended, {}, std::string{"refused: "} + too_many_clients});
   if (!by) return;
   const auto there = find(m.session);
   if (there && there.state() != session_state::ended) return watch_for(there, by->who);
-  caf::anon_send(caf::actor_cast<caf::actor>(by->who), how_it_ended(m.session));
+  tell(by->who, how_it_ended(m.session));
 }
 
 /// One watch of each session, however many are told.
 void gateway_actor::watch_for(const session& which, const caf::strong_actor_ptr& who) {
   auto& entry = watched_[which.id()];
-  auto& [watching, state, by] = entry;
-  if (watching != which) {
+  auto& by = entry.by;
+  if (entry.which != which) {
     // One of the same id, if there was any, has ended, and we have not been told yet.
-    for (const auto& w : by)
-      caf::anon_send(caf::actor_cast<caf::actor>(w), how_it_ended(which.id()));
-    entry = {which, {}, {}};
+    for (const auto& w : by) tell(w, how_it_ended(which.id()));
+    entry = {.which = which, .state = {}, .by = {}};
     which.watch([slot = slot_, which](session_state s, const session_end& why) {
       slot->tell(state_entered{which, s, why});
     });
   }
-  if (!who || by.size() >= most_watchers || std::ranges::find(by, who) != by.end()) return;
+  if (!who || std::ranges::find(by, who) != by.end()) return;
+  if (by.size() >= most_watchers)
+    return tell(who, {which.id(), session_state::ended, {}, refused_watch});
   by.push_back(who);
-  if (state)
-    caf::anon_send(caf::actor_cast<caf::actor>(who), remote::changed{which.id(), *state, {}, {}});
+  if (entry.state) tell(who, {which.id(), *entry.state, {}, {}});
 }
 
 void gateway_actor::on(const state_entered& m) {
-  const auto& id = m.who.id();
-  const auto at = watched_.find(id);
+  const auto at = watched_.find(m.who.id());
   if (at == watched_.end() || at->second.which != m.who) return;
-  at->second.state = m.state;
-  for (const auto& w : at->second.by)
-    caf::anon_send(caf::actor_cast<caf::actor>(w),
-                   remote::changed{id, m.state, m.why.by, m.why.reason});
-  if (m.state != session_state::ended) return;
+  at->second.told = true;
+  enter(m.who, m.state, m.why);
+}
+
+void gateway_actor::enter(const session& which, session_state state, const session_end& why) {
+  const auto& id = which.id();
+  const auto at = watched_.find(id);
+  if (at->second.state == state) return;
+  at->second.state = state;
+  for (const auto& w : at->second.by) tell(w, {id, state, why.by, why.reason});
+  if (state != session_state::ended) return;
   watched_.erase(at);
   for (auto& [who, o] : owners_) {
     const auto owned = o->owned.find(id);
-    if (owned != o->owned.end() && owned->second == m.who) o->owned.erase(owned);
+    if (owned != o->owned.end() && owned->second == which) o->owned.erase(owned);
   }
 }
 
-/// A session that had too many watchers before us never tells us of its end.
+/// A session that had too many watchers before us tells us nothing: we look.
 void gateway_actor::on_time() {
   door_->look_around();
-  std::vector<session> ended;
+  std::vector<session> silent;
   for (const auto& [id, w] : watched_)
-    if (!w.state && w.which.state() == session_state::ended) ended.push_back(w.which);
-  for (const auto& s : ended) {
-    const auto was = how_it_ended(s.id());
-    on(state_entered{s, session_state::ended, {was.by, was.reason}});
+    if (!w.told) silent.push_back(w.which);
+  for (const auto& s : silent) {
+    const auto state = s.state();
+    enter(s, state, state == session_state::ended ? s.why_ended() : session_end{});
   }
   delayed_send(this, between_looks, look_around{});
 }

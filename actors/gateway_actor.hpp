@@ -13,7 +13,9 @@
 
 #include <caf/actor.hpp>
 #include <caf/message.hpp>
+#include <caf/node_id.hpp>
 #include <caf/response_promise.hpp>
+#include <caf/result.hpp>
 #include <caf/send.hpp>
 
 #include <fairlead/caf/remote.hpp>
@@ -96,7 +98,8 @@ class gateway_actor final : public mailbox_actor {
 
   struct watched {
     session which;
-    std::optional<session_state> state;  // none: not told yet
+    std::optional<session_state> state;  // none: not known yet
+    bool told = false;                   // by the session
     std::vector<caf::strong_actor_ptr> by;
   };
 
@@ -112,13 +115,15 @@ class gateway_actor final : public mailbox_actor {
   void on(answer_known&);
   void on(const state_entered&);
   void on(remote::leave&);
-  remote::sign_of_life on(remote::sign_of_life&);
+  caf::result<remote::sign_of_life> on(remote::sign_of_life&);
   void release(const caf::actor_addr&);
   void forget(const caf::actor_addr&);
+  void enter(const session&, session_state, const session_end&);
   void on_time();
   void on(close_gateway&);
   void finish();
 
+  /// Whose request this is. Null if it is refused: it came from nobody, or the process has too many clients, or we close.
   std::shared_ptr<owner> sender();
   /// The number of a request that is answered later; 0, and it has been refused, if too many of its owner's are.
   template <class Refusal>
@@ -131,7 +136,8 @@ class gateway_actor final : public mailbox_actor {
   const std::shared_ptr<gateway_slot> slot_;
   std::shared_ptr<node_door> door_;
   std::map<caf::actor_addr, std::shared_ptr<owner>>
-      owners_;  // everybody who has asked for anything
+      owners_;                                   // everybody who has asked for anything
+  std::map<caf::node_id, std::size_t> clients_;  // how many of these are of one process
   std::unordered_map<std::uint64_t, waiting> waiting_;
   std::unordered_map<std::string, watched> watched_;  // by session
   std::uint64_t last_request_ = 0;

@@ -7,7 +7,6 @@
 #include <caf/binary_serializer.hpp>
 #include <caf/make_message.hpp>
 #include <caf/message.hpp>
-#include <caf/node_id.hpp>
 
 #include <fairlead/caf/remote.hpp>
 
@@ -19,8 +18,9 @@ namespace {
 
 // What is not a request: handshakes, notices of actors that ended.
 constexpr std::size_t most_notice = 4'096;
-// Actors of one process that talk to us over one connection, and that its CAF watches here.
-constexpr std::size_t most_senders = 64, most_monitors = 256;
+// Living actors of one process that talk to us over one connection, each of which CAF keeps something for; and actors that
+// its CAF watches here.
+constexpr std::size_t most_senders = 512, most_monitors = 256;
 
 template <class... What>
 std::string written(caf::actor_system& system, What... what) {
@@ -48,6 +48,7 @@ firewall_rules::firewall_rules(caf::actor_system& s, caf::actor_id g, std::size_
                 beginning<remote::end>(s),         beginning<remote::watch>(s),
                 beginning<remote::issue_token>(s), beginning<remote::sign_of_life>(s),
                 beginning<remote::leave>(s)},
+      node(written(s, s.node())),
       empty_message(written(s, caf::message{})) {}
 
 verdict firewall::header(std::string_view bytes) {
@@ -58,6 +59,9 @@ verdict firewall::header(std::string_view bytes) {
     return refuse(verdict::cut, "no handshake");
   if (header_.operation == basp::message_type::direct_message) return direct();
   if (header_.payload_len > most_notice) return refuse(verdict::cut, "too large");
+  // CAF reads what is not there.
+  if (header_.payload_len == 0 && header_.operation != basp::message_type::heartbeat)
+    return refuse(verdict::cut, "nothing in it");
   // We are no way to others. CAF itself sends one for each link, in the name of who is linked to.
   if (header_.operation == basp::message_type::routed_message)
     return refuse(verdict::swallow, "a message by way of another node");
@@ -81,9 +85,6 @@ verdict firewall::direct() {
   if (header_.payload_len > rules_.max_message) return refuse(verdict::cut, "too large");
   if (header_.has(basp::header::named_receiver_flag) || header_.dest_actor != rules_.gateway)
     return refuse(verdict::swallow, "for another actor");
-  if (senders_.size() >= most_senders && !senders_.contains(header_.source_actor))
-    return refuse(verdict::cut, "too many senders");
-  senders_.insert(header_.source_actor);
   return verdict::deliver;
 }
 
@@ -92,21 +93,36 @@ verdict firewall::payload(std::string_view bytes) {
     if (handshakes_ == 1) node_ = bytes;
     return node_ == bytes ? verdict::deliver : refuse(verdict::cut, "another handshake");
   }
-  if (header_.operation == basp::message_type::down_message)
-    return is_plain_down(bytes) ? verdict::deliver : refuse(verdict::swallow, "a down message");
-  if (header_.operation != basp::message_type::direct_message) return verdict::deliver;
+  if (header_.operation != basp::message_type::direct_message) return notice(bytes);
   const auto fits = [&](const std::string& p) { return bytes.starts_with(p); };
-  if (std::ranges::any_of(rules_.permitted, fits)) return verdict::deliver;
-  return refuse(verdict::swallow, "a message of another type");
+  if (std::ranges::none_of(rules_.permitted, fits))
+    return refuse(verdict::swallow, "a message of another type");
+  // The connection is also that of those who spoke before.
+  if (senders_.size() >= most_senders && !senders_.contains(header_.source_actor))
+    return refuse(verdict::swallow, "too many senders");
+  senders_.insert(header_.source_actor);
+  return verdict::deliver;
 }
 
-/// Two nodes, and an error without a message in it: that one could be anything.
-bool firewall::is_plain_down(std::string_view bytes) const {
+/// That an actor is monitored, or has ended. Begins with the node that says so and the one that it says it to, which CAF
+/// believes, and passes on if that is not us.
+verdict firewall::notice(std::string_view bytes) {
+  const auto from_it_to_us = node_ + rules_.node;
+  if (!bytes.starts_with(from_it_to_us))
+    return refuse(verdict::swallow, "a notice of another node's, or for another");
+  if (header_.operation != basp::message_type::down_message) return verdict::deliver;
+  if (!is_plain_error(bytes.substr(from_it_to_us.size())))
+    return refuse(verdict::swallow, "a down message");
+  senders_.erase(header_.source_actor);  // as CAF does
+  return verdict::deliver;
+}
+
+/// Without a message in it: that one could be anything.
+bool firewall::is_plain_error(std::string_view bytes) const {
   caf::binary_deserializer source{rules_.system, bytes.data(), bytes.size()};
-  caf::node_id from, to;
   std::uint8_t code = 0;
   auto category = caf::atom("");
-  if (source(from, to, code, category)) return false;
+  if (source(code, category)) return false;
   return bytes.substr(bytes.size() - source.remaining()) == rules_.empty_message;
 }
 

@@ -24,7 +24,7 @@ struct firewall_rules {
   caf::actor_id gateway;
   std::size_t max_message;             // bytes of one message
   std::vector<std::string> permitted;  // the beginnings of those messages
-  std::string empty_message;           // as CAF writes it
+  std::string node, empty_message;     // our node, and such a message, as CAF writes them
 };
 
 enum class verdict : std::uint8_t {
@@ -53,14 +53,15 @@ class firewall {
     return v;
   }
   [[nodiscard]] verdict direct();
-  [[nodiscard]] bool is_plain_down(std::string_view bytes) const;
+  [[nodiscard]] verdict notice(std::string_view bytes);
+  [[nodiscard]] bool is_plain_error(std::string_view bytes) const;
 
   const firewall_rules& rules_;
   caf::io::basp::header header_{};
   int handshakes_ = 0;
   std::string node_;  // as its handshake says
   std::size_t monitors_ = 0;
-  std::set<caf::actor_id> senders_;
+  std::set<caf::actor_id> senders_;  // that have not ended
   mutable const char* why_ = "";
 };
 

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <map>
+#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -75,7 +77,6 @@ struct client_actor final : actors::mailbox_actor {
     // As a handler of its own, for a node that is gone before we watch it.
     set_down_handler([this](const caf::down_msg&) { node_lost(); });
     monitor(node);
-    look();
     return {
         [this](to_client& m) { m.what(*this); },
         [this](const remote::changed& m) { on(m); },
@@ -87,6 +88,21 @@ struct client_actor final : actors::mailbox_actor {
     };
   }
 
+  /// Asks for the first sign of life, and ends if there is none in time: then nobody has heard of this client.
+  void meet(std::chrono::milliseconds patience, const std::shared_ptr<answer_slot<bool>>& slot) {
+    request(node, patience, remote::sign_of_life{})
+        .then(
+            [this, slot](remote::sign_of_life) {
+              met = true;
+              heard = steady::now();
+              delayed_send(this, silence / 3, look_at_node{});
+              slot->give(true);
+            },
+            [this, slot](caf::error& e) {
+              slot->give(std::move(e));
+              quit();
+            });
+  }
   /// Asks for a sign of life. A node of which nothing is heard is lost, whatever its socket says.
   void look() {
     if (steady::now() - heard > silence) return node_lost();
@@ -105,27 +121,40 @@ struct client_actor final : actors::mailbox_actor {
               [slot](caf::error& e) { slot->give(std::move(e)); });
   }
 
+  /// The node is asked once for each session: it knows this client, and not who watches here.
+  void watch(const std::string& id, const state_watcher& who) {
+    const auto [at, is_new] = watched.try_emplace(id);
+    at->second.by.push_back(who);
+    if (is_new) return send(node, remote::watch{id});
+    if (const auto last = at->second.last) who(*last);
+  }
   void on(const remote::changed& m) {
-    const auto at = watchers.find(m.session);
-    if (at == watchers.end()) return;
-    const auto all = m.state == session_state::ended ? std::move(at->second) : at->second;
-    if (m.state == session_state::ended) watchers.erase(at);
+    const auto at = watched.find(m.session);
+    if (at == watched.end()) return;
+    at->second.last = m;
+    const auto all = at->second.by;  // who is told may watch as well
+    if (m.state == session_state::ended) watched.erase(at);
     for (const auto& told : all) told(m);
   }
 
   void node_lost() {
-    for (auto& [id, all] : std::exchange(watchers, {}))
-      for (const auto& told : all)
+    for (auto& [id, session] : std::exchange(watched, {}))
+      for (const auto& told : session.by)
         told({id, session_state::ended, session_ender::application, "the node is lost"});
-    if (auto told = std::exchange(on_lost, nullptr)) told();
+    if (auto told = std::exchange(on_lost, nullptr); told && met) told();
     quit();  // which lets go of all open requests
   }
 
   const caf::actor node;
   const std::chrono::milliseconds silence;
   steady::time_point heard = steady::now();
+  bool met = false;
   std::function<void()> on_lost;
-  std::map<std::string, std::vector<state_watcher>> watchers;
+  struct watched_session {
+    std::optional<remote::changed> last;  // none: not told yet
+    std::vector<state_watcher> by;
+  };
+  std::map<std::string, watched_session> watched;
 };
 
 }  // namespace
@@ -151,9 +180,11 @@ struct session_client::state {
 
 namespace {
 
-caf::expected<caf::actor> find_node(caf::scoped_actor& self, const caf::io::middleman_actor& way,
-                                    const session_client::options& o,
+caf::expected<caf::actor> find_node(caf::actor_system& system, const session_client::options& o,
                                     std::chrono::milliseconds timeout) {
+  const auto way =
+      o.tls ? system.openssl_manager().actor_handle() : system.middleman().actor_handle();
+  caf::scoped_actor self{system};
   caf::expected<caf::actor> node = caf::make_error(caf::sec::cannot_connect_to_node);
   self->request(way, timeout, caf::connect_atom::value, o.host, o.port)
       .receive(
@@ -161,35 +192,45 @@ caf::expected<caf::actor> find_node(caf::scoped_actor& self, const caf::io::midd
             if (found) node = caf::actor_cast<caf::actor>(std::move(found));
           },
           [&](caf::error& e) { node = std::move(e); });
-  if (!node) return node;
-  self->request(*node, timeout, remote::sign_of_life{})
-      .receive([](remote::sign_of_life) {}, [&](caf::error& e) { node = std::move(e); });
   return node;
+}
+
+/// A client whose node has answered it. Nobody else speaks to the node, which counts who does.
+caf::expected<caf::actor> find_and_meet(caf::actor_system& system, const session_client::options& o,
+                                        std::chrono::milliseconds timeout) {
+  auto node = find_node(system, o, timeout);
+  if (!node) return node;
+  auto me = system.spawn<client_actor>(std::move(*node), o.silence, o.on_lost);
+  auto promise = std::make_shared<std::promise<caf::error>>();
+  auto met = promise->get_future();
+  auto slot = std::make_shared<answer_slot<bool>>([promise](caf::expected<bool> r) {
+    promise->set_value(r ? caf::error{} : std::move(r.error()));
+  });
+  caf::anon_send(
+      me, to_client{[timeout, slot = std::move(slot)](client_actor& a) { a.meet(timeout, slot); }});
+  if (auto why = met.get()) return why;
+  return me;
 }
 
 }  // namespace
 
 caf::expected<session_client> session_client::connect(caf::actor_system& system, options o) {
-  const auto way =
-      o.tls ? system.openssl_manager().actor_handle() : system.middleman().actor_handle();
-  caf::scoped_actor self{system};
   // CAF remembers whom it found at an address, for a moment even after that one has gone: then the answer is that it is down,
   // or none.
   const auto is_gone = [](const caf::error& e) {
     return e == caf::sec::request_receiver_down || e == caf::sec::request_timeout;
   };
   const auto deadline = std::chrono::steady_clock::now() + o.timeout;
-  auto node = find_node(self, way, o, std::min(o.timeout, one_try));
-  while (!node && is_gone(node.error())) {
+  auto me = find_and_meet(system, o, std::min(o.timeout, one_try));
+  while (!me && is_gone(me.error())) {
     std::this_thread::sleep_for(retry_after);
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) break;
-    node = find_node(self, way, o, std::min(left, one_try));
+    me = find_and_meet(system, o, std::min(left, one_try));
   }
-  if (!node) return std::move(node.error());
-  auto me = system.spawn<client_actor>(std::move(*node), o.silence, std::move(o.on_lost));
-  return session_client{std::make_shared<state>(std::move(me), o.max_waiting)};
+  if (!me) return std::move(me.error());
+  return session_client{std::make_shared<state>(std::move(*me), o.max_waiting)};
 }
 
 void session_client::spawn(
@@ -271,9 +312,8 @@ void remote_session::watch(std::function<void(const remote::changed&)> told) con
     if (!r) lost(told, id);
   });
   state_->run([slot = std::move(slot), told = std::move(told), id = id_](client_actor& me) {
-    me.watchers[id].push_back(told);
-    me.send(me.node, remote::watch{id});
     slot->give(true);
+    me.watch(id, told);
   });
 }
 

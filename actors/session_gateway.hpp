@@ -21,6 +21,7 @@ struct gateway_options {
   std::size_t max_message =
       1'024 * 1'024 + 64 * 1'024;              ///< of one request; past it the peer is cut
   std::size_t max_unread = 8 * 1'024 * 1'024;  ///< of answers that a peer does not read; the same
+  std::size_t max_clients = 64;                ///< actors of one process that ask; more are refused
   std::size_t max_unanswered = 4'096;         ///< emits and the like of one owner; more are refused
   std::chrono::milliseconds silence{30'000};  ///< a peer that sends nothing for so long is cut
 };

@@ -152,6 +152,72 @@ TEST_SUITE("service/gateway_bounds") {
     CHECK(s.emit(hopeless_emit()).result == emit_result::overflow);
   }
 
+  TEST_CASE("a process may connect again and again: what has gone takes no place") {
+    node n;
+    foreign there;
+    test::mailbox<std::string> told;
+    const auto first = connect(there, n.port(), {.on_lost = [&] { told.put("lost"); }});
+    first.spawn("run", {.id = "r1"}, [&](const auto& r, const auto&) { told.put(r->id); });
+    CHECK(told.take() == "r1");
+    for (int i = 0; i < 200; ++i) connect(there, n.port());
+    first.find("r1").emit("e", "1", {}, [&](const caf::expected<emit_report>& r) {
+      told.put(r ? "answered" : "no answer");
+    });
+    CHECK(told.take() == "answered");
+    CHECK(n.log->count("actors.cut") == 0);
+  }
+
+  TEST_CASE("a process has as many clients as it may: one more is told so, the others go on") {
+    node n{{.max_clients = 2}};
+    foreign there, elsewhere;
+    const auto first = connect(there, n.port());
+    std::optional second{connect(there, n.port())};
+    const auto third = session_client::connect(there.system, {.port = n.port()});
+    REQUIRE_FALSE(third);
+    CHECK(third.error() == caf::sec::cannot_connect_to_node);
+    CHECK(there.system.render(third.error()).find("as many clients") != std::string::npos);
+    connect(elsewhere, n.port());  // another process has a count of its own
+    {
+      // Whatever it asks.
+      speaker s{there, n};
+      const auto made = s.ask<remote::spawned>(spawn_r1());
+      CHECK(made.result == spawn_result::too_many);
+      CHECK(made.problem.find("as many clients") != std::string::npos);
+      CHECK(s.emit(plain_emit()).result == emit_result::overflow);
+      CHECK(s.ask<remote::changed>(remote::end{"r1", "x"}).reason.starts_with("refused"));
+      s.self->send(s.door, remote::watch{"r1"});
+      CHECK(s.receive<remote::changed>().reason.starts_with("refused"));
+    }
+    CHECK_FALSE(n.backbone->find_session("r1"));
+    test::mailbox<bool> made;
+    const auto spawn = [&](const session_client& c) {
+      c.spawn("run", {}, [&](const caf::expected<remote::spawned>& r, const remote_session&) {
+        made.put(r && r->result == spawn_result::spawned);
+      });
+      return made.take();
+    };
+    CHECK(spawn(first));
+    CHECK(spawn(*second));
+    second.reset();
+    CHECK(test::eventually(
+        [&] { return session_client::connect(there.system, {.port = n.port()}).engaged(); }));
+    CHECK(n.log->count("actors.cut") == 0);
+  }
+
+  TEST_CASE("what waits for answers is bounded for all together, also if its askers are gone") {
+    node n{{.max_peers = 2, .max_unanswered = 2}};
+    foreign there;
+    speaker keeper{there, n};
+    REQUIRE(keeper.ask<remote::spawned>(spawn_r1()).result == spawn_result::spawned);
+    for (int i = 0; i < 2; ++i) {
+      speaker gone{there, n};
+      for (int j = 0; j < 2; ++j) gone.self->send(gone.door, hopeless_emit());
+    }
+    CHECK(test::eventually(
+        [&] { return keeper.emit(plain_emit()).result == emit_result::overflow; }));
+    CHECK(keeper.ask<remote::token>(remote::issue_token{"r1"}).text.empty());
+  }
+
   TEST_CASE("a session's options travel: those that cannot be are refused, not taken") {
     node n;
     foreign there;
@@ -180,7 +246,27 @@ TEST_SUITE("service/gateway_bounds") {
     CHECK(*there_now.core()->options == o);
   }
 
-  TEST_CASE("who watches a session that has as many watchers as it may is still told of its end") {
+  TEST_CASE("one more than may watch a session is refused") {
+    node n{{.max_clients = 100}};
+    foreign there;
+    const auto mine = n.backbone->spawn_session("run", {.id = "r1"}).session;
+    std::vector<std::unique_ptr<speaker>> watchers;
+    const auto watch = [&] {
+      watchers.push_back(std::make_unique<speaker>(there, n));
+      watchers.back()->self->send(watchers.back()->door, remote::watch{"r1"});
+      return watchers.back()->receive<remote::changed>();
+    };
+    for (int i = 0; i < 64; ++i) CHECK(watch().state == session_state::detached);
+    const auto refused = watch();
+    CHECK(refused.state == session_state::ended);
+    CHECK(refused.reason.starts_with("refused"));
+    watchers.erase(watchers.begin());  // whose end makes room
+    CHECK(test::eventually([&] { return watch().state == session_state::detached; }));
+    mine.end("over");
+    CHECK(watchers.front()->receive<remote::changed>().reason == "over");
+  }
+
+  TEST_CASE("who watches a session that has as many watchers as it may is still told its states") {
     node n;
     foreign there;
     speaker s{there, n};
@@ -189,7 +275,7 @@ TEST_SUITE("service/gateway_bounds") {
     for (int i = 0; i < 8; ++i) mine.watch([&](session_state, const session_end&) { told.put(1); });
     for (int i = 0; i < 8; ++i) told.take();
     s.self->send(s.door, remote::watch{"r1"});
-    s.ask<remote::sign_of_life>(remote::sign_of_life{});  // so it has been handled
+    CHECK(s.receive<remote::changed>().state == session_state::detached);
     mine.end("over");
     const auto last = s.receive<remote::changed>();
     CHECK(last.state == session_state::ended);

@@ -87,9 +87,16 @@ class raw_peer {
     send({message_type::client_handshake, flags, 0, 0, 0, 0}, written(as));
   }
   /// To the actor of this id: something that is none of our messages.
-  void send_direct(const std::string& payload, caf::actor_id to, std::uint8_t flags = 0) {
-    send({message_type::direct_message, flags, 0, 0, 77, to}, payload);
+  void send_direct(const std::string& payload, caf::actor_id to, std::uint8_t flags = 0,
+                   caf::actor_id from = 77) {
+    send({message_type::direct_message, flags, 0, 0, from, to}, payload);
   }
+  /// That this actor of that node's has ended.
+  void send_down(const caf::node_id& of, caf::actor_id who) { send_down(of, who, node); }
+  void send_down(const caf::node_id& of, caf::actor_id who, const caf::node_id& to) {
+    send({message_type::down_message, 0, 0, 0, who, 0}, written(of, to, caf::error{}));
+  }
+  [[nodiscard]] const caf::node_id& self() const { return system_.node(); }
   /// Payload: this message, whatever it is, by the name that CAF would look up.
   std::string message_named(const std::string& name, const std::string& content) {
     return written(std::vector<caf::strong_actor_ptr>{}, std::uint16_t{0}, name) + content;
@@ -249,6 +256,61 @@ TEST_SUITE("service/hostile_peer") {
     other.shake_hands(basp::header::select_connection_flag, v.there.system.node());
     CHECK(other.is_cut());
     CHECK(v.log->count("actors.cut", "of this node") == 1);
+    CHECK(v.emit() == 1);
+  }
+
+  TEST_CASE("nobody can say that another node's actors have ended, here or there") {
+    victim v;
+    const auto owner = v.there.system.node();
+    for (const bool here : {true, false}) {
+      raw_peer p{v};
+      p.shake_hands();
+      if (here) {
+        for (caf::actor_id id = 1; id < 200; ++id) p.send_down(owner, id);
+      } else {
+        p.send_down(p.node, p.gateway, owner);
+        p.send_down(p.self(), 1, owner);
+        p.send({message_type::monitor_message, 0, 0, 0, 0, 1}, p.written(p.self(), owner));
+      }
+      p.send({message_type::server_handshake, 0, 0, 4, 0, 0}, "x");
+      CHECK(p.is_cut());
+    }
+    CHECK(v.emit() == 1);
+    CHECK(v.log->count("actors.swallowed", "a notice") == 2);
+  }
+
+  TEST_CASE("one actor more than may speak over one connection is not heard, the others are") {
+    victim v;
+    raw_peer p{v};
+    p.shake_hands();
+    const auto life =
+        p.written(std::vector<caf::strong_actor_ptr>{}, caf::make_message(remote::sign_of_life{}));
+    // Who ends makes room, whether it has been refused or not.
+    for (caf::actor_id id = 1'000; id < 4'000; ++id) {
+      p.send_direct(life, p.gateway, 0, id);
+      p.send_down(p.self(), id);
+    }
+    for (caf::actor_id id = 1; id <= 512; ++id) p.send_direct(life, p.gateway, 0, id);
+    CHECK(v.emit() == 1);
+    CHECK(v.log->count("actors.swallowed") == 0);
+    p.send_direct(life, p.gateway, 0, 513);
+    CHECK(test::eventually(
+        [&] { return v.log->count("actors.swallowed", "too many senders") == 1; }));
+    CHECK(v.log->count("actors.cut") == 0);
+    CHECK(v.emit() == 2);
+  }
+
+  TEST_CASE("a handshake, or a notice, with nothing in it: cut") {
+    victim v;
+    raw_peer empty{v};
+    empty.send({message_type::client_handshake, 0, 0, 0, 0, 0}, {});
+    CHECK(empty.is_cut());
+    for (const auto what : {message_type::monitor_message, message_type::down_message}) {
+      raw_peer p{v};
+      p.shake_hands();
+      p.send({what, 0, 0, 0, 77, p.gateway}, {});
+      CHECK(p.is_cut());
+    }
     CHECK(v.emit() == 1);
   }
 

@@ -112,6 +112,41 @@ TEST_SUITE("service/session_gateway") {
     CHECK(states.take() == "ended application no such session");
   }
 
+  TEST_CASE("every watch is told the state that the session is in, the second of one client too") {
+    server s;
+    s.start(with_actors());
+    foreign there;
+    const auto client = connect(there, s);
+    const auto made = spawn(client, "run", {.id = "r1"});
+    test::mailbox<std::string> states;
+    const auto watch = [&](const std::string& who) {
+      made.session.watch([&, who](const remote::changed& c) { states.put(who + " " + text(c)); });
+    };
+    watch("first");
+    CHECK(states.take() == "first detached");
+    watch("second");
+    CHECK(states.take() == "second detached");
+    test::raw_client socket{s.address()};
+    socket.upgrade("/ws?session=r1&token=" + made.result->token);
+    CHECK(states.take() == "first attached");
+    CHECK(states.take() == "second attached");
+    // Two at once, before the first has been told anything.
+    const auto other = connect(there, s);
+    for (const auto* who : {"third", "fourth"})
+      other.find("r1").watch(
+          [&, who](const remote::changed& c) { states.put(who + (" " + text(c))); });
+    CHECK(states.take() == "third attached");
+    CHECK(states.take() == "fourth attached");
+    socket.close();
+    for (int i = 0; i < 4; ++i) CHECK(states.take().ends_with(" reconnecting"));
+    watch("fifth");
+    CHECK(states.take() == "fifth reconnecting");
+    CHECK(await<session_end>([&](auto done) { made.session.end("done", done); }));
+    for (int i = 0; i < 5; ++i) CHECK(states.take().ends_with(" ended application done"));
+    watch("late");
+    CHECK(states.take() == "late ended application done");
+  }
+
   TEST_CASE("what cannot be spawned says why") {
     server s;
     auto options = with_actors();

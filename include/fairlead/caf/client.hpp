@@ -23,9 +23,9 @@ using answer_from_node = std::function<void(caf::expected<T>)>;
 
 class remote_session;
 
-/// The connection to one node, shared by its copies and its sessions. Any thread. Callbacks run on CAF's threads, once each; keep
-/// them short. The sessions that it spawned are owned by it: when the last copy is gone, or its process is, they end or
-/// linger, as their types say. To be gone before the actor system.
+/// The connection to one node, shared by its copies and its sessions. One is enough for a process, which may have 64 at a time. Any
+/// thread. Callbacks run on CAF's threads, once each; keep them short. The sessions that it spawned are owned by it: when the last
+/// copy is gone, or its process is, they end or linger, as their types say. To be gone before the actor system.
 class session_client {
  public:
   struct options {
@@ -69,7 +69,7 @@ class remote_session {
   void end(std::string reason, answer_from_node<session_end> done = {}) const;
   void issue_token(answer_from_node<std::string> done) const;
   /// Calls `told` with the state that it is in and with each that it enters; `ended` is the last, also if the node is lost:
-  /// then `remote::changed::reason` says "the node is lost".
+  /// then `remote::changed::reason` says "the node is lost". As many clients watch it as may: it begins with "refused".
   void watch(std::function<void(const remote::changed&)> told) const;
 
  private:

@@ -48,7 +48,8 @@ struct emitted {
 struct end {
   std::string session, reason;
 };
-/// The sender is sent `changed` now, and with each state that the session enters; `ended` is the last. Not answered otherwise.
+/// The sender is sent `changed` now, and with each state that the session enters; `ended` is the last, also if the watch is refused.
+/// Who watches already is not told again. Not answered otherwise.
 struct watch {
   std::string session;
 };
@@ -65,7 +66,8 @@ struct issue_token {
 struct token {
   std::string text;
 };
-/// Answered with one. From either side nothing may come for `silence` (gateway_options): then that side is given up.
+/// Answered with one, or with an error: the process has as many clients as it may. From either side nothing may come for `silence`
+/// (gateway_options): then that side is given up.
 struct sign_of_life {};
 /// From an owner that goes: it owns nothing any more. Also from a node that goes, to everybody who has asked it for anything; the
 /// answer to that is `leave`, and then the node waits no longer.
