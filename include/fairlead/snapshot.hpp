@@ -65,7 +65,7 @@ struct connection_snapshot {
   std::uint64_t max_queued_messages = 0, max_queued_bytes = 0;
   slow_policy slow_consumers = slow_policy::disconnect;
   std::uint32_t unhandled_messages =
-      0;                 ///< of the peer's, that its behaviors or session have not handled yet
+      0;  ///< of the peer's, that its behaviors or session have not handled yet; large ones count for several
   bool lagging = false;  ///< not read for now: those are too many
   traffic counts;
   std::chrono::milliseconds silent{0};  ///< since the peer's last bytes, of whatever kind
