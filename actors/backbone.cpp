@@ -12,6 +12,7 @@
 #include "actors/environment.hpp"
 #include "actors/fan_out.hpp"
 #include "actors/mailbox_observer.hpp"
+#include "actors/queue_budget.hpp"
 #include "actors/roster.hpp"
 #include "actors/secret.hpp"
 #include "actors/session_messages.hpp"
@@ -222,6 +223,7 @@ std::vector<ended_session> backbone::ended_sessions() const { return impl_->env.
 
 std::size_t backbone::session_count() const { return impl_->env.sessions.size(); }
 std::size_t backbone::stream_bytes() const noexcept { return impl_->env.streams.total(); }
+std::size_t backbone::queued_bytes() const noexcept { return actors::queued_bytes(impl_->env); }
 
 void backbone::read_inbox(const std::string& id, std::uint64_t after, std::size_t limit,
                           milliseconds wait, std::string epoch,

@@ -148,6 +148,8 @@ class backbone {
   [[nodiscard]] std::size_t session_count() const;
   /// Of the events that all of them keep, in frames.
   [[nodiscard]] std::size_t stream_bytes() const noexcept;
+  /// What waits for the kernel, in all queues.
+  [[nodiscard]] std::size_t queued_bytes() const noexcept;
   [[nodiscard]] std::vector<session> sessions() const;  ///< that have not ended, in no order
   /// Messages of clients behind `after`, which counts as done with; waits for some up to `wait`.
   void read_inbox(const std::string& id, std::uint64_t after, std::size_t limit, milliseconds wait,

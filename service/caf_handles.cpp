@@ -3,16 +3,9 @@
 #include <fairlead/caf/actors.hpp>
 
 #include "actors/caf_access.hpp"
-#include "service/server_impl.hpp"
+#include "service/server_access.hpp"
 
 namespace fairlead {
-
-/// The way from a server to its backbone, for this file alone.
-struct server_access {
-  [[nodiscard]] static actors::backbone* backbone(const server& s) noexcept {
-    return s.impl_ ? &s.impl_->backbone() : nullptr;
-  }
-};
 
 caf::actor supervisor_of(const server& s) {
   const auto* backbone = server_access::backbone(s);

@@ -16,7 +16,9 @@
 #include <fairlead/version.hpp>
 
 #include "service/command_line.hpp"
+#include "service/memory_trimmer.hpp"
 #include "service/plain.hpp"
+#include "service/server_access.hpp"
 
 namespace fairlead::service {
 namespace {
@@ -87,6 +89,10 @@ int serve(settings values, const read_again& read, std::ostream& out) {
   serve_plain(values.plain, options, server);
   if (!values.user_header.empty()) trust_user_header(values.user_header, options);
   server.start(std::move(options));
+  const memory_trimmer trimmer{[backbone = server_access::backbone(server)] {
+                                 return backbone->queued_bytes() + backbone->stream_bytes();
+                               },
+                               *logger};
   print_addresses(server, values, out);
 
   int number = signals.wait();

@@ -192,7 +192,7 @@ class server {
                             std::string reason = "server shutting down");
 
  private:
-  friend struct server_access;  // for fairlead/caf/
+  friend struct server_access;  // for fairlead/caf/ and the program
   class impl;
   std::unique_ptr<impl> impl_;
 };

@@ -17,6 +17,7 @@ from node import Broken, Node, check
 from people import Echoer, Meddler, Owner
 
 ECHOERS, OWNERS = 24, 12
+ENDINGS = ("drain", "cut", "kill", "rest")
 GROWTH = 32 * 1024 * 1024  # of resident memory, between the first rest and the last of one server
 
 
@@ -95,25 +96,30 @@ class World:
         await self.node.drain()
 
 
+def deck(rng, cards):
+    """All of them in some order, then all of them in another, for ever."""
+    while True:
+        yield from rng.sample(list(cards), len(cards))
+
+
 async def soak(options):
     node = Node(options.program)
     end = time.monotonic() + options.seconds
     rng = random.Random(options.seed)
-    endings = collections.Counter()
+    endings, turns = collections.Counter(), deck(rng, ENDINGS)
     async with FaultProxy(node.public, options.seed) as proxy:
         world = World(node, proxy, options.seed)
         try:
-            # The first and the last are accounted for.
-            turn = ["rest"]
-            while turn:
-                ending = turn.pop()
-                left = end - time.monotonic()
-                await world.one_server(ending, min(rng.uniform(6, 12) if ending != "rest" else 15, max(left, 6)))
+            ending = None
+            # All endings, whatever the time; and the last one is accounted for.
+            while time.monotonic() < end or len(endings) < len(ENDINGS) or ending != "rest":
+                ending = next(turns)
+                if time.monotonic() >= end and len(endings) == len(ENDINGS):
+                    ending = "rest"
+                # A short run has short turmoils, so that there is time for all of them.
+                seconds = min(options.seconds / 12, 12) * rng.uniform(0.7, 1) * (2 if ending == "rest" else 1)
+                await world.one_server(ending, seconds)
                 endings[ending] += 1
-                if time.monotonic() < end:
-                    turn = [rng.choice(("drain", "cut", "kill", "rest"))]
-                elif ending != "rest":
-                    turn = ["rest"]
         except Broken:
             if node.process and node.process.returncode is None:
                 node.process.kill()
