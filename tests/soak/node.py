@@ -6,23 +6,12 @@ import os
 import re
 import signal
 import socket
+import ssl
+import subprocess
 import tempfile
 import time
 
 PATIENCE = 30
-
-# Short times, so that what takes minutes in production happens often.
-CONFIG = """
-[limits]
-ping_interval = "2s"
-pong_timeout = "1s"
-handshake_timeout = "3s"
-close_timeout = "2s"
-[drain]
-timeout = "6s"
-spread = "1s"
-"""
-
 
 class Broken(AssertionError):
     """A promise was broken."""
@@ -43,16 +32,25 @@ class Node:
     def __init__(self, program):
         self.program = program
         self.public, self.internal = (f"127.0.0.1:{free_port()}" for _ in range(2))
-        self.config = tempfile.NamedTemporaryFile("w", suffix=".toml")
-        self.config.write(CONFIG)
-        self.config.flush()
-        self.process = None
+        self.directory = tempfile.TemporaryDirectory()
+        self.certificate, self.key, self.config = (f"{self.directory.name}/{n}" for n in ("cert.pem", "key.pem", "toml"))
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+             "-subj", "/CN=soak", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.key, "-out", self.certificate],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        self.trust = ssl.create_default_context(cafile=self.certificate)
+        self.process = self.settings = None
 
-    async def start(self):
-        self.errors = []
+    async def start(self, settings):
+        self.settings, self.errors = settings, []
+        with open(self.config, "w") as file:
+            file.write(settings.config())
+        tls = ("--tls-cert", self.certificate, "--tls-key", self.key) if settings.tls else ()
         self.process = await asyncio.create_subprocess_exec(
             self.program, "serve", "--listen", self.public, "--internal", self.internal, "--plain", "echo",
-            "--log-format", "json", "--log-level", "warning", "--config", self.config.name,
+            "--log-format", "json", "--log-level", "warning", "--config", self.config,
+            "--compression", "on" if settings.compression else "off", *tls,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         self.reading = asyncio.create_task(self.read_log())
@@ -98,12 +96,22 @@ class Node:
         _, text = await self.ask("GET", "/metrics")
         return {name: float(value) for name, value in re.findall(r"^(\w+(?:\{.*?\})?) (\S+)$", text, re.M)}
 
+    async def limit_hits(self):
+        """{limit: how often it has acted}."""
+        found = ((re.fullmatch(r'fairlead_limit_hits_total\{limit="(\w+)"\}', k), v) for k, v in (await self.metrics()).items())
+        return {match[1]: n for match, n in found if match}
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def resident(self):
         with open(f"/proc/{self.process.pid}/smaps_rollup") as file:
             return int(re.search(r"^Rss:\s+(\d+)", file.read(), re.M).group(1)) * 1024
+
+    def sanitized(self):
+        """Whether its memory says nothing: a sanitizer's allocator keeps what is freed."""
+        with open(f"/proc/{self.process.pid}/maps") as file:
+            return bool(re.search(r"lib[at]san\.so", file.read()))
 
     async def ended(self, *codes):
         """Waits for the end; it is to be one of these exit codes, with nothing said that is an error."""

@@ -17,32 +17,65 @@ HURT = (OSError, EOFError, asyncio.TimeoutError, websockets.InvalidHandshake, we
         websockets.ConnectionClosed)  # fmt: skip
 
 
-async def connect(address, query=""):
+async def connect(world, query="", direct=False, compression=None):
+    """Through the proxy; or directly, with so little room for what is not read that the server soon has to keep it."""
+    options = {}
+    if world.node.settings.tls:
+        options = {"ssl": world.node.trust, "server_hostname": "127.0.0.1"}
+    if direct:
+        options["sock"] = sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+        sock.setblocking(False)
+        try:
+            host, port = world.node.public.split(":")
+            await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+        except OSError:
+            sock.close()
+            raise
     return await websockets.connect(
-        f"ws://{address}/ws{query}", open_timeout=5, close_timeout=1, ping_interval=None, compression=None
-    )
+        f"{'wss' if 'ssl' in options else 'ws'}://{world.proxy.address}/ws{query}",
+        open_timeout=5, close_timeout=1, ping_interval=None, compression=compression, **options,
+    )  # fmt: skip
 
 
-async def ended(task):
+async def drop(connection):
+    """Without a word, whatever has become of it."""
+    with contextlib.suppress(AttributeError):  # of asyncio's TLS, once it has ended
+        connection.transport.abort()
+    await connection.wait_closed()
+
+
+@contextlib.contextmanager
+def hurt_allowed(world):
+    """What networks and servers that end do to a client; a close is to be one that is due."""
+    try:
+        yield
+    except websockets.ConnectionClosed as e:
+        world.was_closed(e)
+    except HURT:
+        pass
+
+
+async def ended(world, task):
     """Waits for a task that was cancelled; what it found wrong comes out here."""
-    with contextlib.suppress(asyncio.CancelledError, *HURT):
+    with contextlib.suppress(asyncio.CancelledError), hurt_allowed(world):
         await task
 
 
 class Echoer:
-    """Sends numbered messages of all sizes; what comes back is what it sent, in order, nothing twice."""
+    """Sends numbered messages of all sizes; what comes back is what it sent, in order, nothing twice, nothing left out."""
 
     def __init__(self, world, seed):
         self.world, self.random = world, random.Random(seed)
 
     async def live(self):
         while self.world.running:
-            with contextlib.suppress(*HURT):
+            with hurt_allowed(self.world):
                 await self.one_socket()
             await asyncio.sleep(self.random.uniform(0, 0.2))
 
     async def one_socket(self):
-        connection = await connect(self.world.proxy.address)
+        connection = await connect(self.world, compression=self.random.choice((None, "deflate")))
         expected = collections.deque()
         reading = asyncio.create_task(self.read(connection, expected))
         try:
@@ -56,16 +89,18 @@ class Echoer:
             if self.random.random() < 0.5:
                 await connection.close()
         finally:
-            connection.transport.abort()
-            await connection.wait_closed()
+            await drop(connection)
             reading.cancel()
-            await ended(reading)
+            await ended(self.world, reading)
 
     async def read(self, connection, expected):
         async for text in connection:
             if text.startswith(TO_ALL):
                 self.world.counts["broadcasts seen"] += 1
                 continue
+            while self.world.node.settings.drops and expected and text != expected[0]:
+                expected.popleft()
+                self.world.counts["echoes dropped"] += 1
             check(expected and text == expected[0], f"an echo out of order: {text[:40]!r}")
             expected.popleft()
             self.world.counts["echoes"] += 1
@@ -99,6 +134,8 @@ class Owner:
         check(status == 201, f"spawn: {status} {answer}")
         self.world.outcomes["spawned"] += 1
         self.token, self.epoch, self.after, self.emitted, self.over = answer["token"], "", 0, 0, False
+        # More than the kernel takes for a client that reads it slowly.
+        self.heavy = self.random.random() < 0.15
         following = asyncio.create_task(self.follow())
         try:
             await self.emit_events()
@@ -108,13 +145,14 @@ class Owner:
         finally:
             self.over = True
             following.cancel()
-            await ended(following)
+            await ended(self.world, following)
 
     async def emit_events(self):
-        for n in range(1, self.random.choice((5, 50, 300)) + 1):
+        events, padding = (300, 20_000) if self.heavy else (self.random.choice((5, 50, 300)), 0)
+        for n in range(1, events + 1):
             if not self.world.running:
                 return
-            body = {"session": self.id, "type": "n", "data": {"n": n}, "key": str(n), "wait": True}
+            body = {"session": self.id, "type": "n", "data": {"n": n, "pad": "z" * padding}, "key": str(n), "wait": True}
             status, answer = await self.world.node.ask("POST", "/api/emit", body)
             outcome = answer["result"]["outcome"] if "result" in answer else answer.get("error", str(status))
             self.world.outcomes[f"emit {outcome}"] += 1
@@ -144,6 +182,7 @@ class Owner:
             try:
                 await self.one_socket()
             except websockets.ConnectionClosed as e:
+                self.world.was_closed(e)
                 if e.rcvd and e.rcvd.code in (4500, 4501):
                     return
                 if e.rcvd and e.rcvd.code == 4502:  # the hello with the next token was lost too often
@@ -163,16 +202,17 @@ class Owner:
         query = f"?session={self.id}&token={self.token}&after={self.after}"
         if self.epoch:
             query += f"&epoch={self.epoch}"
-        connection = await connect(self.world.proxy.address, query)
+        connection = await connect(self.world, query, self.heavy, self.random.choice((None, "deflate")))
         try:
             async for text in connection:
                 if not text.startswith(TO_ALL):  # which reaches a session's sockets as well
                     self.received(json.loads(text))
+                if self.heavy:
+                    await asyncio.sleep(0.01)
                 if self.random.random() < 0.005:
                     return  # without a Close
         finally:
-            connection.transport.abort()
-            await connection.wait_closed()
+            await drop(connection)
 
     def received(self, what):
         if hello := what.get("attached"):
@@ -184,6 +224,66 @@ class Owner:
         check(what["data"]["n"] <= self.emitted + 1, f"{self.id}: an event that was not emitted: {what}")
         self.after = what["offset"]
         self.world.counts["events"] += 1
+
+
+class Flooder:
+    """Sends without reading until the server has to keep more than it may; then leaves without a word, or reads all."""
+
+    MESSAGES = 1_200
+
+    def __init__(self, world, seed):
+        self.world, self.random = world, random.Random(seed)
+
+    async def live(self):
+        while self.world.running:
+            with hurt_allowed(self.world):
+                await self.one_socket()
+            await asyncio.sleep(self.random.uniform(0.5, 1.5))
+
+    async def one_socket(self):
+        before = await self.hits()
+        connection = await connect(self.world, direct=True)
+        try:
+            with contextlib.suppress(*HURT):
+                for n in range(self.MESSAGES):
+                    await asyncio.wait_for(connection.send(f"{n}:" + "x" * 10_000), 3)
+            if before is not None:
+                await self.wait_for_limit(before)
+            if self.random.random() < 0.7:
+                await self.read_all(connection)
+        finally:
+            await drop(connection)
+
+    async def hits(self):
+        """How often what is due has acted so far; None: nothing is due."""
+        if due := self.world.node.settings.due():
+            now = await self.world.node.limit_hits()
+            return sum(n for name, n in now.items() if name in due)
+
+    async def wait_for_limit(self, before):
+        kind = self.world.node.settings.limits
+        for _ in range(8):
+            if await self.hits() > before:
+                self.world.met[kind] += 1
+                return
+            await asyncio.sleep(0.2)
+        self.world.missed[kind] += 1
+
+    async def read_all(self, connection):
+        settings, expected = self.world.node.settings, 0
+        while expected < self.MESSAGES:
+            try:
+                text = await asyncio.wait_for(connection.recv(), 2)
+            except asyncio.TimeoutError:
+                check(settings.drops or not self.world.running or not connection.open or settings.limits != "wide",
+                      f"a flooder got {expected} messages, and no more")  # fmt: skip
+                return
+            if text.startswith(TO_ALL):
+                continue
+            n = int(text.partition(":")[0])
+            check(n == expected or (settings.drops and n > expected), f"a flooder got {n} in place of {expected}")
+            expected = n + 1
+        self.world.counts["floods read"] += 1
 
 
 class Meddler:
@@ -209,6 +309,9 @@ class Meddler:
             check(sum(sums.values()) == addressed, f"a broadcast's outcomes do not add up: {answer}")
             self.world.counts["broadcasts"] += 1
             self.world.outcomes.update({f"sent {name}": n for name, n in sums.items() if n})
+            refused = {name for name in ("overflow", "too_large", "expired") if sums.get(name)}
+            settings = self.world.node.settings
+            check(refused <= ({"overflow"} if settings.limits in ("queues", "budget") else set()), f"a broadcast: {answer}")
         else:
             check(status in (202, 503), f"send_all: {status} {answer}")
 
