@@ -1,5 +1,6 @@
 #include "actors/node_door.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <caf/detail/socket_guard.hpp>
@@ -58,7 +59,8 @@ class guarded_scribe final : public io::scribe, public peer {
 
   bool consume(caf::execution_unit*, const void*, std::size_t) override;
   void flush() override;
-  void cut(const char* why) override;
+  void cut(const char* why) override { end(door_->cut, "actors.cut", why); }
+  void turn_away(const char* why) override { end(door_->refused, "actors.refused", why); }
   void read_again() override {
     if (std::exchange(stalled_, false) && !detached()) trigger();
   }
@@ -92,20 +94,20 @@ class guarded_scribe final : public io::scribe, public peer {
   bool consume_header(caf::execution_unit*, std::size_t);
   bool pass_on(caf::execution_unit*, std::size_t);
   void swallow();
+  void end(std::atomic<std::uint64_t>& count, std::string_view event, const char* why);
 
   const std::shared_ptr<node_door> door_;
   firewall firewall_;
   std::vector<char> held_;  // a header whose payload has not come yet
   verdict on_header_ = verdict::deliver;
   bool launched_ = false, stalled_ = false, told_ = false, named_ = false;
-  std::atomic<bool> cut_{false};
   io::network::stream_impl<Policy> stream_;
 };
 
 template <class Policy>
 bool guarded_scribe<Policy>::consume(caf::execution_unit* unit, const void*, std::size_t n) {
   heard = steady::now().time_since_epoch().count();
-  if (cut_) return true;  // the stream finds the socket shut
+  if (ended) return true;  // the stream finds the socket shut
   if (held_.empty()) return consume_header(unit, n);
   const auto judged =
       on_header_ == verdict::deliver ? firewall_.payload({rd_buf().data(), n}) : on_header_;
@@ -115,10 +117,7 @@ bool guarded_scribe<Policy>::consume(caf::execution_unit* unit, const void*, std
   }
   if (judged == verdict::deliver && !named_ && !firewall_.node().empty()) {
     named_ = door_->claim(this, firewall_.node());
-    if (!named_) {
-      cut("another connection is of this node");
-      return true;
-    }
+    if (!named_) return true;
   }
   if (judged == verdict::deliver) return pass_on(unit, n);
   swallow();
@@ -170,15 +169,16 @@ void guarded_scribe<Policy>::swallow() {
 template <class Policy>
 void guarded_scribe<Policy>::flush() {
   if (wr_buf().size() > door_->options.max_unread) cut("does not read");
-  if (cut_) return wr_buf().clear();
+  if (ended) return wr_buf().clear();
   stream_.flush(this);
 }
 
 template <class Policy>
-void guarded_scribe<Policy>::cut(const char* why) {
-  if (cut_.exchange(true)) return;
-  ++door_->cut;
-  door_->log_line(severity::warning, "actors.cut", addr(), why);
+void guarded_scribe<Policy>::end(std::atomic<std::uint64_t>& count, std::string_view event,
+                                 const char* why) {
+  if (ended.exchange(true)) return;
+  ++count;
+  door_->log_line(severity::warning, event, addr(), why);
   // The stream sees its end and cleans up as after any other.
   ::shutdown(stream_.fd(), SHUT_RDWR);
 }
@@ -197,16 +197,16 @@ class guarded_doorman final : public io::network::doorman_impl {
     // CAF reads the files for each connection; if it cannot, it throws, and loses what it had allocated.
     for (const auto* file : {&door_->options.certificate, &door_->options.key, &door_->options.ca})
       if (::access(file->c_str(), R_OK) != 0) {
-        refuse("a certificate, key or authority cannot be read");
+        refuse(fd, "a certificate, key or authority cannot be read");
         return false;
       }
     try {
       ERR_clear_error();
       if (auto session = caf::openssl::make_session(parent()->home_system(), fd, true))
         return let_in(socket, fd, tls_policy{std::move(session)});
-      refuse("TLS did not begin");
+      refuse(fd, "TLS did not begin");
     } catch (const std::exception& e) {
-      refuse(e.what());
+      refuse(fd, e.what());
     }
     return false;
   }
@@ -217,18 +217,15 @@ class guarded_doorman final : public io::network::doorman_impl {
     auto& loop = acceptor_.backend();
     const auto made = caf::make_counted<guarded_scribe<Policy>>(loop, fd, door_, std::move(policy));
     socket.release();  // it is the scribe's
-    if (!door_->enter(made.get())) {
-      refuse("too many peers");
-      return false;
-    }
-    ++door_->accepted;
+    door_->enter(made.get());
     const auto handle = made->hdl();
     parent()->add_scribe(made);
     return doorman::new_connection(&loop, handle);
   }
-  void refuse(const char* why) {
+  void refuse(int fd, const char* why) {
     ++door_->refused;
-    door_->log_line(severity::warning, "actors.refused", {}, why);
+    const auto who = io::network::remote_addr_of_fd(fd);
+    door_->log_line(severity::warning, "actors.refused", who ? *who : std::string{}, why);
   }
 
   const std::shared_ptr<node_door> door_;
@@ -239,16 +236,36 @@ class guarded_doorman final : public io::network::doorman_impl {
 node_door::node_door(caf::actor_system& s, const gateway_options& o, caf::actor_id gateway)
     : rules(s, gateway, o.max_message), options(o), system_(s) {}
 
-bool node_door::enter(peer* p) {
+void node_door::enter(peer* p) {
   const std::lock_guard lock{mutex_};
-  return peers_.size() < options.max_peers && peers_.try_emplace(p).second;
+  std::size_t newcomers = 0;
+  auto oldest = peers_.end();
+  for (auto at = peers_.begin(); at != peers_.end(); ++at) {
+    if (at->first->ended || !at->second.node.empty()) continue;
+    ++newcomers;
+    if (oldest == peers_.end() || at->second.came < oldest->second.came) oldest = at;
+  }
+  if (newcomers >= options.max_newcomers)
+    oldest->first->turn_away("newer connections, and it had not said who it is");
+  peers_.try_emplace(p, known{steady::now(), {}});
 }
 
 bool node_door::claim(peer* p, const std::string& node) {
   const std::lock_guard lock{mutex_};
-  for (const auto& [other, its] : peers_)
-    if (other != p && its == node) return false;
-  peers_[p] = node;
+  std::size_t named = 0;
+  for (const auto& [other, its] : peers_) {
+    if (other == p || its.node.empty()) continue;
+    ++named;
+    if (its.node != node) continue;
+    p->cut("another connection is of this node");
+    return false;
+  }
+  if (named >= options.max_peers) {
+    p->turn_away("too many peers");
+    return false;
+  }
+  ++accepted;
+  peers_[p].node = node;
   return true;
 }
 
@@ -259,14 +276,19 @@ void node_door::leave(peer* p) {
 
 std::size_t node_door::peers() const {
   const std::lock_guard lock{mutex_};
-  return peers_.size();
+  return static_cast<std::size_t>(
+      std::ranges::count_if(peers_, [](const auto& one) { return !one.second.node.empty(); }));
 }
 
 void node_door::look_around() {
-  const auto oldest = (steady::now() - options.silence).time_since_epoch().count();
+  const auto now = steady::now();
+  const auto oldest = (now - options.silence).time_since_epoch().count();
   const std::lock_guard lock{mutex_};
-  for (const auto& [p, node] : peers_)
+  for (const auto& [p, its] : peers_) {
     if (p->heard < oldest) p->cut("silent");
+    if (its.node.empty() && its.came < now - options.introduction)
+      p->turn_away("not in time to say who it is");
+  }
 }
 
 void node_door::came(std::size_t bytes) noexcept {
@@ -286,7 +308,7 @@ void node_door::handled(std::size_t bytes) {
   stalled_ = false;
   system_.middleman().backend().post([self = shared_from_this()] {
     const std::lock_guard lock{self->mutex_};
-    for (const auto& [p, node] : self->peers_) p->read_again();
+    for (const auto& [p, its] : self->peers_) p->read_again();
   });
 }
 

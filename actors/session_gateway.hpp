@@ -17,7 +17,9 @@ struct gateway_options {
   std::string certificate = {}, key = {}, ca = {};
   backbone* sessions = nullptr;      ///< outlives it
   std::shared_ptr<log> logger = {};  ///< null: silent
-  std::size_t max_peers = 64;        ///< connections; one more is closed at once
+  std::size_t max_peers = 64;  ///< connections that have shown whose they are; one more is closed
+  std::size_t max_newcomers = 64;  ///< those that have not; for one more the oldest is closed
+  std::chrono::milliseconds introduction{5'000};  ///< how long a connection may be one of these
   std::size_t max_message =
       1'024 * 1'024 + 64 * 1'024;              ///< of one request; past it the peer is cut
   std::size_t max_unread = 8 * 1'024 * 1'024;  ///< of answers that a peer does not read; the same
@@ -27,9 +29,9 @@ struct gateway_options {
 };
 
 struct gateway_counts {
-  std::size_t peers = 0;       ///< now
-  std::uint64_t accepted = 0;  ///< connections
-  std::uint64_t refused = 0;   ///< connections: too many, or TLS did not begin
+  std::size_t peers = 0;       ///< connections that have shown whose they are, now
+  std::uint64_t accepted = 0;  ///< the same, so far
+  std::uint64_t refused = 0;   ///< connections: too many, not in time, or TLS did not begin
   std::uint64_t cut = 0;       ///< connections that broke a rule
   std::uint64_t swallowed =
       0;  ///< messages that are none of <fairlead/caf/remote.hpp>, or for another actor

@@ -282,10 +282,72 @@ TEST_SUITE("service/gateway_bounds") {
     CHECK(last.reason == "over");
   }
 
+  TEST_CASE("past its connections a newcomer is refused, and who is there is served") {
+    node n{{.max_peers = 1}};
+    auto there = std::make_unique<foreign>();
+    auto first = std::make_unique<session_client>(connect(*there, n.port()));
+    foreign elsewhere;
+    const auto try_another = [&] {
+      return session_client::connect(elsewhere.system, {.port = n.port(), .timeout = 100ms});
+    };
+    CHECK_FALSE(try_another());
+    CHECK(n.log->count("actors.refused", "peer=127.0.0.1 why=too many peers") >= 1);
+    CHECK(n.gateway->counts().peers == 1);
+    test::mailbox<bool> made;
+    first->spawn("run", {}, [&](const auto& r, const auto&) { made.put(r.engaged()); });
+    CHECK(made.take());
+    first.reset();
+    there.reset();
+    CHECK(test::eventually([&] { return try_another().engaged(); }));
+  }
+
+  TEST_CASE("strangers who say nothing keep nobody out; with TLS as without") {
+    const test::certified certificates;
+    for (const auto* tls : {static_cast<const test::certified*>(nullptr), &certificates}) {
+      actors::gateway_options o{.max_newcomers = 2, .introduction = 60s};
+      if (tls) {
+        o.certificate = tls->certificate;
+        o.key = tls->key;
+        o.ca = tls->ca_file;
+      }
+      node n{std::move(o)};
+      test::raw_client oldest{n.gateway->address()};
+      const test::raw_client second{n.gateway->address()};
+      foreign there{tls};
+      // Is one of them for a moment.
+      const auto client = connect(there, n.port(), {.tls = tls != nullptr});
+      while (oldest.receive_some()) continue;  // until it is closed
+      CHECK(n.log->count("actors.refused", "peer=127.0.0.1 why=newer connections") == 1);
+      CHECK(n.gateway->counts().peers == 1);
+      // Who is known is none of them.
+      const test::raw_client third{n.gateway->address()}, fourth{n.gateway->address()};
+      CHECK(test::eventually([&] { return n.gateway->counts().refused == 2; }));
+      CHECK(n.log->count("actors.cut") == 0);
+      test::mailbox<bool> made;
+      client.spawn("run", {}, [&](const auto& r, const auto&) { made.put(r.engaged()); });
+      CHECK(made.take());
+    }
+  }
+
+  TEST_CASE("a stranger who says nothing does not stay; with TLS as without") {
+    const test::certified certificates;
+    const node plain{{.introduction = 1ms}}, tls{{.certificate = certificates.certificate,
+                                                  .key = certificates.key,
+                                                  .ca = certificates.ca_file,
+                                                  .introduction = 1ms}};
+    for (const auto* n : {&plain, &tls}) {
+      test::raw_client stranger{n->gateway->address()};
+      while (stranger.receive_some()) continue;  // until it is closed
+      CHECK(n->log->count("actors.refused", "peer=127.0.0.1 why=not in time") == 1);
+      CHECK(n->gateway->counts().refused == 1);
+    }
+  }
+
   TEST_CASE("a peer that is silent is cut; its sessions follow their policy") {
     node n{{.silence = 300ms}};
-    const test::raw_client mute{n.gateway->address()};  // connects and says nothing
-    CHECK(test::eventually([&] { return n.gateway->counts().peers == 1; }));
+    foreign mute;  // says who it is, and nothing more
+    CHECK(mute.system.middleman().remote_actor("127.0.0.1", n.port()));
+    CHECK(test::eventually([&] { return n.gateway->counts().accepted == 1; }));
     CHECK(test::eventually([&] { return n.gateway->counts().peers == 0; }));
     CHECK(n.log->count("actors.cut", "why=silent") == 1);
     CHECK(n.gateway->counts().cut == 1);
