@@ -355,7 +355,8 @@ void roster::begin_drain() {
   here_.refusing = true;
   env_.drain.connections += known_.size();
   for (const auto& [serial, e] : known_) {
-    count_messages(actor_of(*e.who).counts_with(*e.who), -1);
+    if (!protocol::planted(protocol::defect::old_messages))
+      count_messages(actor_of(*e.who).counts_with(*e.who), -1);
     if (e.member == not_admitted) tell_to_close(e.who);  // nobody is admitted any more
   }
   leaving_ = members_;

@@ -98,7 +98,11 @@ void supervisor::on(stop& m) {
   if (std::exchange(stopping_, true)) return;
   if (env_.drain.phase == drain_phase::drained) return take_down();
   begin(m.deadline);
-  how_ = {.spread = std::chrono::milliseconds{0}, .code = m.code, .reason = std::move(m.reason)};
+  // All at once: the order matters to nobody, and any seed will do.
+  how_ = {.spread = std::chrono::milliseconds{0},
+          .code = m.code,
+          .reason = std::move(m.reason),
+          .seed = 1};
   close_everyone();
 }
 

@@ -35,6 +35,9 @@ void ledger::settled(std::size_t message, send_result r) {
                                   to_string(r), to_string(m.outcome.value_or(r))));
   m.outcome = r;
   written_ += r == send_result::written ? 1 : 0;
+  const bool by_connection = r == send_result::closing || r == send_result::overflow ||
+                             r == send_result::expired || r == send_result::too_large;
+  refused_ += m.sender == 1 && by_connection ? 1 : 0;
 }
 
 void ledger::summed_up(std::size_t message, const broadcast_summary& s,

@@ -82,13 +82,15 @@ class ledger {
   void close_books() const;
   [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
   [[nodiscard]] std::size_t written() const noexcept { return written_; }
+  /// Sends by handle that their connection refused while it lived.
+  [[nodiscard]] std::size_t refused() const noexcept { return refused_; }
 
  private:
   static void check_summary(std::size_t message, const sent&);
 
   std::vector<sent> all_;
   std::map<std::pair<std::size_t, std::uint64_t>, std::size_t> newest_;  // by link and sender
-  std::size_t written_ = 0;
+  std::size_t written_ = 0, refused_ = 0;
 };
 
 }  // namespace fairlead::simulation

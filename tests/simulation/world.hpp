@@ -1,10 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "tests/actors/session_harness.hpp"
 #include "tests/simulation/oracle.hpp"
@@ -18,6 +22,10 @@ struct totals {
                 attaches = 0;
   totals& operator+=(const totals&);
 };
+
+[[nodiscard]] inline std::uint64_t written_of(const traffic& counts) {
+  return counts.outcomes[static_cast<std::size_t>(send_result::written)];
+}
 
 class world {
  public:
@@ -33,12 +41,20 @@ class world {
     connection handle;
     std::size_t reader = SIZE_MAX;  // of a session; SIZE_MAX: none
     bool gone = false;              // its link has ended and its end was dealt with
+    bool answered = false;          // its Close frame
   };
   struct closing {
     std::size_t answers = 0;
   };
+  struct count_of_all {
+    std::size_t connections = 0, refused = 0, answered = 0;
+    std::size_t came = 0;  // messages, to their last byte
+    std::size_t written =
+        0;  // of these, counted as such: not yet, if the run that they are of is not through
+  };
 
   void step();
+  void becomes_quiet();
   void finish();
   /// Reads what every link was given, and checks what must always hold.
   void check();
@@ -48,6 +64,9 @@ class world {
   void check_kept() const;
   void check_tally();
   void check_traffic();
+  void check_living() const;
+  void check_summary(const shutdown_summary&) const;
+  void check_end() const;
   void check_counts(const peer&, const traffic&, bool lives) const;
 
   // What may happen. Each does nothing where there is nobody to do it.
@@ -68,6 +87,7 @@ class world {
   void attach();
   void end_session();
   void reads_inbox();
+  void goes_down();
 
   [[nodiscard]] std::size_t below(std::size_t n) { return n == 0 ? 0 : random_() % n; }
   [[nodiscard]] bool chance(unsigned percent) { return below(100) < percent; }
@@ -75,6 +95,11 @@ class world {
   [[nodiscard]] const peer* find(connection_id) const;
   [[nodiscard]] send_options some_options();
   void broadcast_once();
+  void drain(bool at_once);
+  [[nodiscard]] std::function<void(shutdown_summary)> next_summary();
+  bool begins_to_go_down();
+  [[nodiscard]] count_of_all books() const;
+  [[nodiscard]] count_of_all books_before();
   /// For callbacks: whoever calls them keeps what they throw to himself, so that the next check has to throw it.
   template <class Function>
   void promised(Function&&);
@@ -82,6 +107,8 @@ class world {
   void note(const char* format, const Args&... args);
   std::size_t begin_link(std::string user, std::size_t reader,
                          std::unique_ptr<protocol::attach_request> attach);
+
+  static constexpr std::size_t trace_kept = 400;
 
   std::mt19937_64 random_;
   const bool traces_;
@@ -97,7 +124,27 @@ class world {
   std::vector<std::shared_ptr<peer>> peers_;
   std::vector<closing> closes_;
   std::vector<std::size_t> inboxes_;  // answers to each read
+  bool going_down_ = false, stops_ = false, stopped_first_ = false;
+  std::vector<std::size_t> closings_;                       // calls to each drain's
+  std::vector<std::optional<shutdown_summary>> summaries_;  // of each drain and early stop
+  std::optional<count_of_all> before_;  // when it began to go down; nothing: all was not quiet then
   std::unique_ptr<test::session_harness> harness_;
 };
+
+template <class... Args>
+void world::note(const char* format, const Args&... args) {
+  if (!traces_) return;
+  if (trace_.size() >= trace_kept) trace_.erase(trace_.begin(), trace_.begin() + trace_kept / 2);
+  trace_.push_back(fmt::format("{:>5}  ", step_) + fmt::format(fmt::runtime(format), args...));
+}
+
+template <class Function>
+void world::promised(Function&& function) {
+  try {
+    function();
+  } catch (const violation& v) {
+    if (broken_.empty()) broken_ = v.what();
+  }
+}
 
 }  // namespace fairlead::simulation
