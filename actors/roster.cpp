@@ -55,7 +55,6 @@ caf::behavior roster::make_behavior() {
         if (!draining_) return;
         ++env_.drain.connections;
         if (!aborting_) return tell_to_close(m.who);
-        ++env_.drain.cut;
         tell(m.who->actor, abort_now{});
       },
       [this](const request_admission& m) { on(m); },
@@ -85,7 +84,6 @@ caf::behavior roster::make_behavior() {
       [this](abort_all) {
         aborting_ = true;
         leaving_.clear();
-        env_.drain.cut += known_.size();
         for (const auto& [serial, e] : known_) tell(e.who->actor, abort_now{});
       },
       [this](retire) { quit(); },
@@ -162,6 +160,7 @@ void roster::on(depart& m) {
       m.record.final_state == protocol::connection_state::closed && m.record.info.clean;
   if (draining_) {
     ++(clean ? env_.drain.closed : env_.drain.aborted);
+    if (aborting_ && !clean) ++env_.drain.cut;
     count_messages(m.record.counts, 1);
   }
   ++here_.tally.ended[protocol::key_of(m.record.info)];
@@ -186,6 +185,7 @@ void roster::on_down(const caf::down_msg& down) {
   const auto id = to_string(lost->second.who->id);
   env_.logger()(severity::error, "connection.lost", {{"id", id}});
   if (draining_) ++env_.drain.aborted;
+  if (aborting_) ++env_.drain.cut;
   const auto& who = *lost->second.who;
   ++here_.tally
         .ended[{initiator::error, protocol::code_label(close_code::abnormal), severity::error}];

@@ -234,6 +234,19 @@ TEST_CASE("progress counts up to the end, after which nobody is let in and a sto
   CHECK(s.closed == 10);
 }
 
+TEST_CASE("who answers as the deadline passes has closed, and is not counted as cut") {
+  draining h;
+  const auto client = h.open();
+  h.begin({.spread = 0ms, .timeout = 100ms});
+  for (int i = 0; i < 12; ++i) h.loops[0]->tick();
+  client.link->closing_handshake_done();  // behind the deadline, ahead of what that leads to
+  h.run();
+  REQUIRE(h.done.once_each());
+  CHECK(h.done.list()[0].closed == 1);
+  CHECK(h.done.list()[0].aborted == 0);
+  CHECK(h.done.list()[0].cut == 0);
+}
+
 TEST_CASE("with nobody there a drain is done at once; one that comes later is answered too") {
   draining h{3};
   h.begin({});

@@ -113,7 +113,7 @@ void world::step() {
     unsigned weight;
     void (world::*what)();
   };
-  static constexpr std::array<choice, 17> all{{
+  static constexpr std::array<choice, 18> all{{
       {40, &world::turn_loops},
       {5, &world::connect},
       {6, &world::upgrade},
@@ -124,7 +124,8 @@ void world::step() {
       {3, &world::broadcast},
       {2, &world::close},
       {1, &world::kill},
-      {4, &world::time_passes},
+      {3, &world::time_passes},
+      {6, &world::time_creeps},
       {2, &world::spawn},
       {14, &world::emit},
       {7, &world::attach},
@@ -158,6 +159,17 @@ void world::time_passes() {
                              : std::chrono::milliseconds{100 + below(2'500)};
   note("{} ms pass", by.count());
   harness_->advance(by);
+}
+
+/// On busy loops: what becomes due is behind, or ahead of, what waits and what comes; and some loops stand still.
+void world::time_creeps() {
+  const auto creep = [this](test::test_loop& loop) {
+    chance(70) ? loop.tick() : loop.pass(protocol::timer_wheel::tick);
+  };
+  for (auto n = 1 + below(10); n > 0; --n) {
+    for (auto& loop : harness_->loops) creep(*loop);
+    creep(*harness_->side);
+  }
 }
 
 // --- sockets --------------------------------------------------------------------------------------------------------

@@ -82,6 +82,7 @@ class world {
   void close();
   void kill();
   void time_passes();
+  void time_creeps();
   void spawn();
   void emit();
   void attach();

@@ -52,6 +52,11 @@ class test_loop final : public protocol::event_loop {
       wheel_.advance(now_);
     }
   }
+  /// Lets one tick pass: what becomes due is behind what waits, and nothing runs.
+  void tick() {
+    now_ += protocol::timer_wheel::tick;
+    wheel_.advance(now_);
+  }
   /// Lets time pass while the loop is stuck: nothing runs.
   void pass(std::chrono::milliseconds by) { now_ += by; }
   /// From now on posts are refused, as by a loop that has stopped for good.
