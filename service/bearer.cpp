@@ -58,9 +58,12 @@ bool may_be_secret(std::string_view whole, std::string_view parameter) {
   const auto plain = net::percent_decoded(whole);
   if (!plain) return true;
   const auto has = [&plain](std::string name) {
-    return !std::ranges::search(*plain, name += '=', [](unsigned char x, unsigned char y) {
-              return std::tolower(x) == std::tolower(y);
-            }).empty();
+    name += '=';
+    const auto same = [](unsigned char x, unsigned char y) {
+      return std::tolower(x) == std::tolower(y);
+    };
+    return std::search(plain->begin(), plain->end(), name.begin(), name.end(), same) !=
+           plain->end();
   };
   return has("token") || (!parameter.empty() && has(std::string{parameter}));
 }
