@@ -22,7 +22,6 @@ struct emitted {
   std::uint64_t highest_ack = 0;  // that any client of its has sent
   struct answer {
     std::uint64_t number;
-    bool keyed_again = false;
     std::optional<emit_report> report = {};
   };
   std::vector<answer> answers = {};
