@@ -62,8 +62,8 @@ async def ended(world, task):
         await task
 
 
-class Echoer:
-    """Sends numbered messages of all sizes; what comes back is what it sent, in order, nothing twice, nothing left out."""
+class OneAfterAnother:
+    """Has one socket after the other, with a pause between them."""
 
     def __init__(self, world, seed):
         self.world, self.random = world, random.Random(seed)
@@ -72,7 +72,13 @@ class Echoer:
         while self.world.running:
             with hurt_allowed(self.world):
                 await self.one_socket()
-            await asyncio.sleep(self.random.uniform(0, 0.2))
+            await asyncio.sleep(self.random.uniform(*self.PAUSE))
+
+
+class Echoer(OneAfterAnother):
+    """Sends numbered messages of all sizes; what comes back is what it sent, in order, nothing twice, nothing left out."""
+
+    PAUSE = (0, 0.2)
 
     async def one_socket(self):
         connection = await connect(self.world, compression=self.random.choice((None, "deflate")))
@@ -226,19 +232,11 @@ class Owner:
         self.world.counts["events"] += 1
 
 
-class Flooder:
+class Flooder(OneAfterAnother):
     """Sends without reading until the server has to keep more than it may; then leaves without a word, or reads all."""
 
     MESSAGES = 1_200
-
-    def __init__(self, world, seed):
-        self.world, self.random = world, random.Random(seed)
-
-    async def live(self):
-        while self.world.running:
-            with hurt_allowed(self.world):
-                await self.one_socket()
-            await asyncio.sleep(self.random.uniform(0.5, 1.5))
+    PAUSE = (0.5, 1.5)
 
     async def one_socket(self):
         before = await self.hits()
