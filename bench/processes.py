@@ -12,16 +12,38 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
+from dataclasses import dataclass
 
 READY_SECONDS = 15
 STOP_SECONDS = 10
 LOAD_TIMEOUT = 60
+INTERNAL = re.compile(r"(http://127\.0\.0\.1:\d+)/debug/tree")
 ADDRESS = re.compile(r"(?:ws://|listening on )127\.0\.0\.1:(\d+)")
 PR_SET_PDEATHSIG = 1
 
 
 class BenchError(Exception):
     """A run that could not be completed; the message says why."""
+
+
+@dataclass(frozen=True)
+class Running:
+    pid: int
+    port: int
+    printed: str  # by the time it listened
+
+    def counter(self, sample):
+        """What Fairlead's /metrics says under this name, labels included."""
+        base = INTERNAL.search(self.printed)
+        if not base:
+            raise BenchError("the server prints no address of /metrics, which this scenario needs")
+        try:
+            with urllib.request.urlopen(f"{base.group(1)}/metrics", timeout=STOP_SECONDS) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError as error:
+            raise BenchError(f"{base.group(1)}/metrics: {error}") from error
+        return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{sample} ")), 0.0)
 
 
 def _in_child(core):
@@ -52,7 +74,7 @@ def command_of(template, mode, threads):
 
 @contextlib.contextmanager
 def server(template, mode, threads, core):
-    """Runs a server and gives (pid, port) once it listens. Its output goes to a file: a pipe might fill up."""
+    """Runs a server and gives it once it listens. Its output goes to a file: a pipe might fill up."""
     words, port = command_of(template, mode, threads)
     with tempfile.TemporaryFile("w+b") as output:
         try:
@@ -61,7 +83,7 @@ def server(template, mode, threads, core):
         except OSError as error:
             raise BenchError(f"cannot start {words[0]}: {error.strerror}") from error
         try:
-            yield process.pid, _wait_until_ready(process, port, output)
+            yield Running(process.pid, _wait_until_ready(process, port, output), _read(output))
             if process.poll() is not None:
                 raise BenchError(f"{words[0]} ended by itself with {process.returncode}:\n{_tail(output)}")
         except BenchError as error:

@@ -61,6 +61,11 @@ void add_broadcast(CLI::App& command, broadcast_options& options) {
   add_count(command, "--in-flight", options.in_flight, "broadcasts on their way at once", 1, 4096);
   add_count(command, "--silent-readers", options.silent_readers,
             "more connections, which never read", 0);
+  add_count(command, "--fill", options.fill,
+            "before the warm-up, so many bytes to each in large messages, then in messages of the "
+            "payload (5,000 at most): "
+            "fills the queues of those who never read",
+            0, 1'000'000'000);
   command.add_option("--senders", options.senders,
                      "connections that take turns to send; 0: as many as in flight");
   command.callback([&options] {
