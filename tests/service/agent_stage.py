@@ -155,13 +155,15 @@ class Stage(contextlib.AsyncExitStack):
         self.public.upstream, self.internal.upstream = self.server.public, self.server.internal
 
     async def kick(self):
-        """The server closes every socket that it has."""
-        _, table = await ask(self.server.internal, "GET", "/debug/connections")
-        for row in table["connections"]:
-            how = {"client": row["id"], "disconnect": {"code": 4001, "reason": "kicked"}}
-            status, answer = await ask(self.server.internal, "POST", "/api/disconnect", how)
-            assert status == 200, answer
-        return len(table["connections"])
+        """The server closes the socket of the one client, once those before it are gone from its table."""
+        rows = []
+        while len(rows) != 1:
+            _, table = await ask(self.server.internal, "GET", "/debug/connections")
+            rows = [row for row in table["connections"] if row["state"] == "open"]
+            assert table["connections"], "nobody is connected"
+        how = {"client": rows[0]["id"], "disconnect": {"code": 4001, "reason": "kicked"}}
+        status, answer = await ask(self.server.internal, "POST", "/api/disconnect", how)
+        assert status == 200, answer
 
     async def drain_and_replace(self):
         """The server is told to stop, has ended, and another one is in its place. Returns the exit code."""

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 
-PATIENCE = 15  # seconds for anything that should happen at once
+PATIENCE = 30  # seconds for anything that should happen at once
 
 
 class Program:

@@ -58,6 +58,15 @@ async def soon(awaitable):
     return await asyncio.wait_for(awaitable, PATIENCE)
 
 
+async def all_open(server, number):
+    """Waits until so many connections are open: a client reads its 101 before its actor has opened."""
+    while True:
+        _, table = await ask(server.internal + "/debug/connections")
+        if [row["state"] for row in table["connections"]] == ["open"] * number:
+            return
+        await asyncio.sleep(0.01)
+
+
 async def last_closed(server):
     """The newest record of /debug/closed, as soon as there is one."""
     while not (records := (await ask(server.internal + "/debug/closed"))[1]["closed"]):
@@ -163,8 +172,9 @@ class Talking(unittest.IsolatedAsyncioTestCase):
     async def test_a_trusted_proxys_header_names_the_user(self):
         with Server("--user-header", "X-User") as server:
             async with server.connect(extra_headers={"X-User": "ann"}) as ann, server.connect() as other:
+                await soon(all_open(server, 2))
                 status, answer = await ask(server.internal + "/api/send", {"user": "ann", "data": "for ann", "wait": True})
-                self.assertEqual((status, answer["result"]["addressed"]), (200, 1))
+                self.assertEqual((status, answer["result"]["addressed"], answer["result"]["written"]), (200, 1, 1))
                 self.assertEqual(await soon(ann.recv()), "for ann")
                 await ask(server.internal + "/api/send_all", {"data": "for all"})
                 self.assertEqual(await soon(other.recv()), "for all")
@@ -194,6 +204,7 @@ class InternalApi(unittest.IsolatedAsyncioTestCase):
     async def test_send_and_disconnect(self):
         with Server() as server:
             async with server.connect() as ann:
+                await soon(all_open(server, 1))
                 _, table = await ask(server.internal + "/debug/connections")
                 client = table["connections"][0]["id"]
                 send = server.internal + "/api/send"
