@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <fairlead/logging.hpp>
+
 #include "service/address.hpp"
 #include "service/internal_api.hpp"
 #include "service/json_check.hpp"
@@ -187,6 +189,7 @@ service::server_status server::impl::status() const {
   service::server_status s{.ready = !unready_, .started = started_, .listen = {}, .internal = {}};
   s.loops = loops_.size();
   s.connections = backbone_->connection_count();
+  if (options_.logger) s.log_lines_lost = lines_lost(*options_.logger);
   s.stream_bytes = backbone_->stream_bytes();
   s.max_total_stream_bytes = backbone_->limits().max_total_stream_bytes;
   const std::lock_guard lock{mutex_};

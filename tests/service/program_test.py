@@ -5,8 +5,11 @@ program_test.py PROGRAM [unittest arguments]
 
 import asyncio
 import contextlib
+import fcntl
+import http.client
 import json
 import pathlib
+import re
 import signal
 import ssl
 import subprocess
@@ -26,8 +29,8 @@ PROGRAM = sys.argv.pop(1)
 
 
 class Server(Program):
-    def __init__(self, *arguments):
-        super().__init__(PROGRAM, "serve", "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", *arguments)
+    def __init__(self, *arguments, **how):
+        super().__init__(PROGRAM, "serve", "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", *arguments, **how)
         self.ws = self.find(r"(?m)^ *WebSocket  (wss?://127\.0\.0\.1:\d+/\S+)$")
         self.health = self.find(r"(?m)^ *health     (https?://127\.0\.0\.1:\d+/health)$")
         self.debug = self.find(r"(?m)^ *debug      (http://127\.0\.0\.1:\d+/debug/tree)$")
@@ -56,6 +59,25 @@ async def ask(url, body=None, headers=None):
 
 async def soon(awaitable):
     return await asyncio.wait_for(awaitable, PATIENCE)
+
+
+async def logged(server, text):
+    begun = time.monotonic()
+    while text not in server.errors:
+        assert time.monotonic() < begun + PATIENCE, f"{text!r} was never logged:\n{server.errors}"
+        await asyncio.sleep(0.01)
+
+
+async def silent_client(server):
+    """A socket that upgrades and then neither reads nor answers."""
+    host, port = server.ws.removeprefix("ws://").removesuffix("/ws").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        b"GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    assert b" 101 " in await soon(reader.readuntil(b"\r\n\r\n"))
+    return writer
 
 
 async def last_closed(server):
@@ -219,12 +241,6 @@ class InternalApi(unittest.IsolatedAsyncioTestCase):
 
 
 class Reloading(unittest.IsolatedAsyncioTestCase):
-    async def logged(self, server, text):
-        begun = time.monotonic()
-        while text not in server.errors:
-            self.assertLess(time.monotonic(), begun + PATIENCE, server.errors)
-            await asyncio.sleep(0.01)
-
     async def test_sighup_reloads_what_can_be(self):
         with tempfile.TemporaryDirectory() as folder:
             file, token = pathlib.Path(folder, "fairlead.toml"), pathlib.Path(folder, "token")
@@ -239,7 +255,7 @@ class Reloading(unittest.IsolatedAsyncioTestCase):
                         '[log]\nlevel = "debug"\n[listen]\nuser_header = "X-User"\n',
                         encoding="utf-8")
                     server.signal(signal.SIGHUP)
-                    await self.logged(
+                    await logged(
                         server,
                         'config.reloaded changed="internal.token limits.max_message_size log.level" '
                         "needs_restart=listen.user_header")
@@ -251,7 +267,7 @@ class Reloading(unittest.IsolatedAsyncioTestCase):
                         await after.send("x" * 11)
                         await soon(after.wait_closed())
                         self.assertEqual(after.close_code, 1009)
-                    self.assertIn("connection.accepted", server.errors)  # debug lines, by now
+                    await logged(server, "connection.accepted")  # debug lines, by now
 
     async def test_a_bad_file_changes_nothing(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -260,8 +276,8 @@ class Reloading(unittest.IsolatedAsyncioTestCase):
             with Server("--config", file) as server:
                 file.write_text("[limits]\nmax_message_size = 10\nmax_mesage_size = 10\n", encoding="utf-8")
                 server.signal(signal.SIGHUP)
-                await self.logged(server, f"config.reload_failed what=")
-                self.assertIn("limits.max_mesage_size: there is no such key", server.errors)
+                await logged(server, f"config.reload_failed what=")
+                await logged(server, "limits.max_mesage_size: there is no such key")
                 async with server.connect() as ann:
                     await ann.send("more than ten bytes")
                     self.assertEqual(await soon(ann.recv()), "more than ten bytes")
@@ -363,20 +379,9 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
     async def test_sigint_drains(self):
         await self.drain(signal.SIGINT)
 
-    async def silent_client(self, server):
-        """A socket that upgrades and then neither reads nor answers."""
-        host, port = server.ws.removeprefix("ws://").removesuffix("/ws").split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(
-            b"GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
-        self.assertIn(b" 101 ", await soon(reader.readuntil(b"\r\n\r\n")))
-        return writer
-
     async def test_who_does_not_answer_is_aborted_at_the_deadline(self):
         with Server("--drain-timeout", "200ms") as server:
-            writer = await self.silent_client(server)
+            writer = await silent_client(server)
             server.signal()
             self.assertEqual(server.wait(), 3)
             self.assertRegex(server.errors, r"server\.stopped connections=1 closed=0 aborted=1 cut=1 ")
@@ -384,12 +389,9 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_second_signal_does_not_wait(self):
         with Server("--drain-timeout", "1h") as server:
-            writer = await self.silent_client(server)
+            writer = await silent_client(server)
             server.signal()
-            begun = time.monotonic()
-            while "server.stopping" not in server.errors:
-                self.assertLess(time.monotonic(), begun + PATIENCE)
-                await asyncio.sleep(0.01)
+            await logged(server, "server.stopping")
             server.signal(signal.SIGINT)
             self.assertEqual(server.wait(), 1)
             self.assertIn("server.drain_cut_short signal=2 connections=1", server.errors)
@@ -398,7 +400,7 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
 
     async def test_drain_over_http_then_a_signal(self):
         with Server("--drain-timeout", "1h", "--drain-grace", "30m") as server:
-            writer = await self.silent_client(server)
+            writer = await silent_client(server)
             drain = server.internal + "/api/drain"
             self.assertEqual((await ask(drain))[1]["phase"], "serving")
             self.assertEqual((await ask(drain, {"rate": "fast"}))[0], 400)
@@ -422,6 +424,71 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(lines[-1]["event"], "server.stopped")
             closed = [line for line in lines if line["event"] == "connection.closed"]
             self.assertEqual([line["reason"] for line in closed], ['a "quoted"\nreason'])
+
+
+class StuckLog(unittest.IsolatedAsyncioTestCase):
+    """Nobody reads standard error: a log collector that hangs, a blocking log driver, Ctrl-S."""
+
+    QUEUED = 4096  # lines that may wait (docs/operations.md)
+
+    @contextlib.contextmanager
+    def stuck(self, *arguments):
+        with Server(*arguments) as server:
+            fcntl.fcntl(server.process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+            server.listening.clear()
+            self.log(server, 200)  # more than the pipe and its reader hold
+            yield server
+
+    def log(self, server, lines):
+        """Has the server log so many lines."""
+        host, port = server.internal.removeprefix("http://").split(":")
+        api = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
+        for _ in range(lines):
+            api.request("POST", "/api/send", b'{"client": "c0-99999", "data": "x", "wait": true}')
+            api.getresponse().read()
+        api.close()
+
+    async def ready(self, server):
+        return (await ask(server.internal + "/ready"))[0]
+
+    async def test_clients_are_served_and_sigterm_drains(self):
+        with self.stuck("--plain", "echo", "--drain-grace", "300ms") as server:
+            async with server.connect() as ann:
+                await ann.send("hello")
+                self.assertEqual(await soon(ann.recv()), "hello")
+                self.assertEqual(await self.ready(server), 200)
+                server.signal()
+                while await self.ready(server) != 503:
+                    await asyncio.sleep(0.01)
+                await soon(ann.wait_closed())
+                self.assertEqual(ann.close_code, 1012)
+            self.assertEqual(server.wait(), 0)
+
+    async def test_a_second_signal_ends_it(self):
+        with self.stuck("--drain-timeout", "1h") as server:
+            writer = await silent_client(server)
+            server.signal()
+            while await self.ready(server) != 503:
+                await asyncio.sleep(0.01)
+            server.signal()
+            begun = time.monotonic()
+            self.assertEqual(server.wait(), 1)
+            self.assertLess(time.monotonic(), begun + 5)
+            writer.close()
+
+    async def test_lines_that_were_lost_are_told_when_it_is_read_again(self):
+        with self.stuck() as server:
+            self.log(server, self.QUEUED + 500)
+            with urllib.request.urlopen(server.internal + "/metrics", timeout=PATIENCE) as reply:
+                metrics = reply.read().decode()
+            self.assertRegex(metrics, r"(?m)^fairlead_log_lines_lost_total [1-9]\d*$")
+            server.listening.set()
+            await logged(server, "log.lines_lost")
+            server.signal()
+            self.assertEqual(server.wait(), 0)
+            lost = [int(n) for n in re.findall(r"WARN  log\.lines_lost lines=(\d+)\n", server.errors)]
+            written = server.errors.count("connection.not_found")
+            self.assertEqual(written + sum(lost), 200 + self.QUEUED + 500)
 
 
 if __name__ == "__main__":
