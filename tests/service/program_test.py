@@ -10,7 +10,9 @@ import http.client
 import json
 import pathlib
 import re
+import resource
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -78,6 +80,11 @@ async def silent_client(server):
     )
     assert b" 101 " in await soon(reader.readuntil(b"\r\n\r\n"))
     return writer
+
+
+def metrics(server):
+    with urllib.request.urlopen(server.internal + "/metrics", timeout=PATIENCE) as reply:
+        return reply.read().decode()
 
 
 async def last_closed(server):
@@ -426,6 +433,56 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
             self.assertEqual([line["reason"] for line in closed], ['a "quoted"\nreason'])
 
 
+class FewDescriptors(unittest.IsolatedAsyncioTestCase):
+    LIMIT = 160
+
+    def limited(self, *arguments):
+        few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (self.LIMIT, self.LIMIT))
+        return Server("--threads", "2", *arguments, preexec_fn=few)
+
+    def public_sockets(self, server, count):
+        host, port = server.ws.removeprefix("ws://").removesuffix("/ws").split(":")
+        return [socket.create_connection((host, int(port)), PATIENCE) for _ in range(count)]
+
+    async def test_clients_cannot_take_those_of_the_operator(self):
+        with self.limited() as server:
+            await logged(server, f"WARN  process.too_few_descriptors limit={self.LIMIT} needed=")
+            in_force = int(re.search(r"needed=\d+ max_connections=20000 in_force=(\d+) ", server.errors).group(1))
+            self.assertGreater(in_force, self.LIMIT // 3)
+            with contextlib.ExitStack() as closing:
+                for s in self.public_sockets(server, in_force):
+                    closing.enter_context(s)
+                while f"\nfairlead_sockets {in_force}\n" not in metrics(server):
+                    await asyncio.sleep(0.01)
+                more = [closing.enter_context(s) for s in self.public_sockets(server, self.LIMIT)]
+                answers = []
+                for refused in more:
+                    refused.settimeout(PATIENCE)
+                    answers.append(refused.recv(12))
+                self.assertEqual(set(answers), {b"HTTP/1.1 503", b""})
+                self.assertEqual((await ask(server.internal + "/ready"))[0], 200)
+                self.assertIn(f'\nfairlead_limit_hits_total{{limit="connections"}} {self.LIMIT}\n', metrics(server))
+                self.assertNotIn("listener.accept_failed", server.errors)
+            server.signal()
+            self.assertEqual(server.wait(), 0)
+
+    async def test_fewer_connections_need_no_warning_until_a_reload_allows_more(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "fairlead.toml")
+            file.write_text("[limits]\nmax_connections = 20\n", encoding="utf-8")
+            with self.limited("--config", file) as server:
+                await logged(server, "server.started")
+                self.assertNotIn("process.too_few_descriptors", server.errors)
+                file.write_text("[limits]\nmax_connections = 1000\n", encoding="utf-8")
+                server.signal(signal.SIGHUP)
+                await logged(server, "config.reloaded")
+                self.assertRegex(server.errors, r"process\.too_few_descriptors .* max_connections=1000 in_force=\d+ ")
+                with contextlib.ExitStack() as closing:
+                    for s in self.public_sockets(server, self.LIMIT):
+                        closing.enter_context(s)
+                    self.assertEqual((await ask(server.internal + "/ready"))[0], 200)
+
+
 class StuckLog(unittest.IsolatedAsyncioTestCase):
     """Nobody reads standard error: a log collector that hangs, a blocking log driver, Ctrl-S."""
 
@@ -479,9 +536,7 @@ class StuckLog(unittest.IsolatedAsyncioTestCase):
     async def test_lines_that_were_lost_are_told_when_it_is_read_again(self):
         with self.stuck() as server:
             self.log(server, self.QUEUED + 500)
-            with urllib.request.urlopen(server.internal + "/metrics", timeout=PATIENCE) as reply:
-                metrics = reply.read().decode()
-            self.assertRegex(metrics, r"(?m)^fairlead_log_lines_lost_total [1-9]\d*$")
+            self.assertRegex(metrics(server), r"(?m)^fairlead_log_lines_lost_total [1-9]\d*$")
             server.listening.set()
             await logged(server, "log.lines_lost")
             server.signal()
