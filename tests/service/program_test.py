@@ -276,6 +276,24 @@ class Reloading(unittest.IsolatedAsyncioTestCase):
                         self.assertEqual(after.close_code, 1009)
                     await logged(server, "connection.accepted")  # debug lines, by now
 
+    async def test_sighup_reloads_in_a_drain_too(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "fairlead.toml")
+            file.write_text("", encoding="utf-8")
+            with Server("--config", file, "--drain-grace", "1h", "--drain-timeout", "2h") as server:
+                writer = await silent_client(server)
+                server.signal()
+                await logged(server, "server.draining")
+                file.write_text("[limits]\nmax_message_size = 10\n", encoding="utf-8")
+                server.signal(signal.SIGHUP)
+                await logged(server, "config.reloaded changed=limits.max_message_size ")
+                file.write_text("[limits]\nmax_mesage_size = 10\n", encoding="utf-8")
+                server.signal(signal.SIGHUP)
+                await logged(server, "config.reload_failed ")
+                server.signal()
+                self.assertEqual(server.wait(), 1)
+                writer.close()
+
     async def test_a_bad_file_changes_nothing(self):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder, "fairlead.toml")
