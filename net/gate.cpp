@@ -15,8 +15,6 @@ namespace fairlead::net {
 namespace {
 
 constexpr std::chrono::milliseconds pause_without_descriptors{100};
-// So many sockets past the limit are still told so; what comes on top of them is closed unheard.
-constexpr std::size_t refusals_at_once = 256;
 constexpr int accepts_at_once = 64;  // then others have their turn
 
 std::string try_again(std::string reason) {
@@ -88,8 +86,8 @@ void gate::admit(int descriptor, const asio::ip::tcp::endpoint& peer) {
   // With TLS it would take a handshake to say so, which is what there is no room for.
   if (options_.tls) return;
   // Both bounds hold for what is told, too.
-  if (open >= limits.max_connections + refusals_at_once ||
-      open_from_there >= limits.max_connections_per_address + refusals_at_once)
+  if (open >= limits.max_connections + options_.refusals_at_once ||
+      open_from_there >= limits.max_connections_per_address + options_.refusals_at_once)
     return;
   write_at_once(bare, room ? full_from_there : full);
   linger(std::move(bare), sockets, from);

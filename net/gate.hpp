@@ -19,6 +19,7 @@ class gate : public std::enable_shared_from_this<gate> {
     std::shared_ptr<http_service> service;
     std::size_t max_body;
     std::string address;               ///< for the log
+    std::size_t refusals_at_once;      ///< see listener_options
     std::shared_ptr<tls_context> tls;  ///< null: none
   };
 

@@ -93,6 +93,8 @@ struct listener_options {
   std::shared_ptr<protocol::limit_hits> hits = {};  ///< null: counted for nobody
   std::shared_ptr<class tls_context> tls = {};      ///< null: none
   compression_options compression = {};
+  /// So many sockets past the limit are still told so; what comes on top of them is closed unheard.
+  std::size_t refusals_at_once = 256;
 };
 
 /// Accepts sockets on every loop that it is given (SO_REUSEPORT, one each) and speaks HTTP/1.1 on them.

@@ -12,10 +12,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <pthread.h>
-#include <signal.h>
 
 #include "net/door.hpp"
 #include "net/poller.hpp"
+#include "net/signals_blocked.hpp"
 
 namespace fairlead::net {
 namespace {
@@ -105,25 +105,6 @@ void engine::ring() {
   }
   set_alarm();
 }
-
-/// Signals are for the program's main thread: a thread that is started in this scope sees none, and none interrupts its
-/// system calls. What a thread does to itself (SIGSEGV ...) still reaches whoever reports it.
-class signals_blocked {
- public:
-  signals_blocked() {
-    sigset_t others;
-    sigfillset(&others);
-    for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGPROF})
-      sigdelset(&others, own);
-    pthread_sigmask(SIG_BLOCK, &others, &before_);
-  }
-  ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  signals_blocked(const signals_blocked&) = delete;
-  signals_blocked& operator=(const signals_blocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 class loop_thread final : public loop {
  public:

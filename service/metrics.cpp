@@ -227,6 +227,9 @@ void add_server(page& out, const server_status& server, const protocol::limit_hi
   }
   out.gauge("fairlead_sockets", "Open sockets of the public listener, HTTP and lingering included.")
       .value(std::uint64_t{server.sockets});
+  out.counter("fairlead_log_lines_lost_total",
+              "Log lines that were dropped because standard error was not read.")
+      .value(server.log_lines_lost);
   out.gauge("fairlead_ready", "1 while it serves, 0 once it drains.")
       .value(server.ready ? 1.0 : 0.0);
   out.gauge("fairlead_build_info", "1; the label tells the version.")

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <functional>
 #include <future>
 #include <ostream>
 #include <thread>
@@ -50,13 +51,14 @@ void print_addresses(const server& s, const settings& values, std::ostream& out)
   out.flush();
 }
 
-/// Drains and ends the server; a second signal meanwhile cuts who is left. Returns the exit code.
-int drain(server& s, const stop_signals& signals, log& out) {
+/// Drains and ends the server; a second signal meanwhile cuts who is left. A long grace may outlive a certificate, so SIGHUP
+/// still reloads. Returns the exit code.
+int drain(server& s, const stop_signals& signals, log& out, const std::function<void()>& reload) {
   std::atomic<bool> cut_short{false}, over{false};
   std::promise<void> ended;
   std::thread impatient{[&, ending = ended.get_future()] {
     int number = signals.wait();
-    while (number == SIGHUP && !over) number = signals.wait();
+    for (; number == SIGHUP && !over; number = signals.wait()) reload();
     if (over) return;
     cut_short = true;
     out(severity::warning, "server.drain_cut_short",
@@ -95,14 +97,15 @@ int serve(settings values, const read_again& read, std::ostream& out) {
                                *logger};
   print_addresses(server, values, out);
 
+  const auto reload_all = [&] { reload(server, values, read, *logger); };
   int number = signals.wait();
-  for (; number == SIGHUP; number = signals.wait()) reload(server, values, read, *logger);
+  for (; number == SIGHUP; number = signals.wait()) reload_all();
   (*logger)(
       severity::info, "server.stopping",
       {{"signal", number == SIGINT ? std::string_view{"SIGINT"} : std::string_view{"SIGTERM"}},
        {"connections", std::uint64_t{server.connection_count()}},
        {"drain_timeout_ms", std::int64_t{values.server.drain.timeout.count()}}});
-  return drain(server, signals, *logger);
+  return drain(server, signals, *logger, reload_all);
 }
 
 }  // namespace fairlead::service

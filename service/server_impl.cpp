@@ -6,7 +6,10 @@
 
 #include <fmt/format.h>
 
+#include <fairlead/logging.hpp>
+
 #include "service/address.hpp"
+#include "service/descriptors.hpp"
 #include "service/internal_api.hpp"
 #include "service/json_check.hpp"
 #include "service/options.hpp"
@@ -23,6 +26,10 @@ limits internal_limits() {
   constexpr std::size_t sockets = 4096;
   return {.max_connections = sockets, .max_connections_per_address = sockets};
 }
+
+constexpr const char* raise_the_limit =
+    "raise the limit on open files (ulimit -Hn, systemd's LimitNOFILE, docker's --ulimit nofile), "
+    "or lower max_connections";
 
 /// All that is wrong in one exception: a caller who mends one option at a time starts too often.
 void throw_if_wrong(const service::problems& found) {
@@ -95,6 +102,20 @@ void server::impl::start_backbone() {
                                .valid_json = &service::is_json});
 }
 
+/// How many of the process' descriptors clients get under these limits; warns if those are too few.
+service::descriptor_share server::impl::share_descriptors(const limits& wanted) const {
+  const auto limit = service::descriptor_limit();
+  const auto share = service::share_descriptors(limit, other_descriptors_, wanted.max_connections);
+  if (share.clients < wanted.max_connections && options_.logger)
+    (*options_.logger)(severity::warning, "process.too_few_descriptors",
+                       {{"limit", std::uint64_t{limit}},
+                        {"needed", std::uint64_t{share.needed}},
+                        {"max_connections", std::uint64_t{wanted.max_connections}},
+                        {"in_force", std::uint64_t{share.clients}},
+                        {"what", std::string_view{raise_the_limit}}});
+  return share;
+}
+
 void server::impl::start_listeners() {
   const auto clients = std::make_shared<service::public_service>(service::public_service_options{
       .path = options_.path,
@@ -110,12 +131,17 @@ void server::impl::start_listeners() {
       .has_sessions = !options_.session_types.empty(),
       .ready = [this] { return !unready_; }});
   public_service_ = clients;
+  other_descriptors_ = service::open_descriptors() + loops_.size();  // which are about to listen
+  const auto share = share_descriptors(options_.limits);
+  auto limits_in_force = options_.limits;
+  limits_in_force.max_connections = share.clients;
   public_listener_ = net::listener::start({.address = options_.listen,
-                                           .limits = options_.limits,
+                                           .limits = limits_in_force,
                                            .logger = options_.logger,
                                            .hits = hits_,
                                            .tls = tls_,
-                                           .compression = options_.compression},
+                                           .compression = options_.compression,
+                                           .refusals_at_once = share.refusals},
                                           loops_, clients);
   {
     const std::lock_guard lock{mutex_};
@@ -187,6 +213,7 @@ service::server_status server::impl::status() const {
   service::server_status s{.ready = !unready_, .started = started_, .listen = {}, .internal = {}};
   s.loops = loops_.size();
   s.connections = backbone_->connection_count();
+  if (options_.logger) s.log_lines_lost = lines_lost(*options_.logger);
   s.stream_bytes = backbone_->stream_bytes();
   s.max_total_stream_bytes = backbone_->limits().max_total_stream_bytes;
   const std::lock_guard lock{mutex_};
@@ -242,7 +269,9 @@ drain_options server::impl::drain_defaults() const {
 void server::impl::reload(const server_options& wanted) {
   throw_if_wrong(service::check_reload(options_, wanted));
   backbone_->set_limits(wanted.limits);
-  public_listener_->set_limits(wanted.limits);
+  auto limits_in_force = wanted.limits;
+  limits_in_force.max_connections = share_descriptors(wanted.limits).clients;
+  public_listener_->set_limits(limits_in_force);
   if (const auto there = public_service_.lock()) there->set_origins(wanted.origins);
   if (internal_listener_)
     side_->post([there = internal_api_, token = wanted.internal_token] {

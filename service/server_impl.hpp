@@ -14,6 +14,7 @@
 #include "net/http.hpp"
 #include "net/loop.hpp"
 #include "net/tls_context.hpp"
+#include "service/descriptors.hpp"
 #include "service/internal_api.hpp"
 #include "service/public_service.hpp"
 #include "service/server_status.hpp"
@@ -49,6 +50,7 @@ class server::impl {
   void start_backbone();
   void start_listeners();
   void start_gateway();
+  [[nodiscard]] service::descriptor_share share_descriptors(const limits&) const;
   std::unique_ptr<actors::session_gateway> take_gateway();
   [[nodiscard]] bool begun_before();
   shutdown_summary take_down(std::chrono::milliseconds deadline, close_code, std::string reason);
@@ -66,6 +68,7 @@ class server::impl {
   std::shared_ptr<net::loop>
       side_;  // the internal listener and collectors: answers when a loop is stuck
   std::unique_ptr<actors::backbone> backbone_;
+  std::size_t other_descriptors_ = 0;                 // open, beside clients'
   std::unique_ptr<actors::session_gateway> gateway_;  // null: none
   std::shared_ptr<net::tls_context> tls_;             // null: none
   std::shared_ptr<service::token_verifier> tokens_;   // null: none

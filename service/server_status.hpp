@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -18,6 +19,7 @@ struct server_status {
   protocol::wall_time started = {};
   std::string listen = {}, internal = {}, actors = {};
   std::size_t loops = 0, connections = 0, sockets = 0;
+  std::uint64_t log_lines_lost = 0;
   std::size_t stream_bytes = 0;                        // of events that all sessions keep
   std::size_t max_total_stream_bytes = 0;              // the budget for them
   std::optional<actors::gateway_counts> gateway = {};  // none: no other process can spawn sessions

@@ -28,7 +28,7 @@ struct limits {
   std::size_t max_pending_broadcast_bytes = 64 * 1024 * 1024;
   std::size_t max_header_size = 8 * 1024;  ///< request line and header fields; past it 431
   std::size_t max_header_count = 64;       ///< past it 431
-  std::size_t max_connections = 20'000;    ///< sockets in total; past it 503
+  std::size_t max_connections = 20'000;    ///< sockets, if there are descriptors; past it 503
   std::size_t max_connections_per_address =
       15'000;  ///< sockets of one IPv4 address or one IPv6 /64; past it 503
   std::size_t max_connections_per_user = 1'000;  ///< WebSockets of one user; past it 503

@@ -4,8 +4,6 @@
 #include <boost/json/parse.hpp>
 #include <doctest/doctest.h>
 
-#include <fairlead/logging.hpp>
-
 #include "service/log_line.hpp"
 
 namespace fairlead::service {
@@ -66,14 +64,6 @@ TEST_SUITE("service/log_line") {
     const auto object =
         boost::json::parse(machine({{"lag", std::numeric_limits<double>::infinity()}})).as_object();
     CHECK(object.at("lag").is_null());
-  }
-
-  TEST_CASE("the library's log writes from its least severity on") {
-    const auto log = make_log(log_format::human, severity::warning);
-    CHECK_FALSE(log->enabled(severity::debug));
-    CHECK_FALSE(log->enabled(severity::info));
-    CHECK(log->enabled(severity::warning));
-    CHECK(log->enabled(severity::error));
   }
 }
 

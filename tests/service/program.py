@@ -9,20 +9,24 @@ PATIENCE = 30  # seconds for anything that should happen at once
 
 
 class Program:
-    """A program that prints where to connect and serves until a signal. Its standard error is kept."""
+    """A program that prints where to connect and serves until a signal. Its standard error is kept; while `listening` is
+    clear, nobody reads it."""
 
-    def __init__(self, *command):
+    def __init__(self, *command, **how):
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how
         )
         self.printed = ""
         self.errors = ""
+        self.listening = threading.Event()
+        self.listening.set()
         self._reader = threading.Thread(target=self._read_errors)
         self._reader.start()
 
     def _read_errors(self):
         for line in self.process.stderr:
             self.errors += line
+            self.listening.wait()
 
     def find(self, pattern):
         """Reads standard output until a line has this; returns the first group."""
@@ -49,6 +53,7 @@ class Program:
             if self.process.poll() is None:
                 self.process.kill()
                 self.process.wait()
+            self.listening.set()
             self._reader.join()
         self.process.stdout.close()
         self.process.stderr.close()
@@ -61,6 +66,7 @@ class Program:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.listening.set()
         self._reader.join()
         self.process.stdout.close()
         self.process.stderr.close()

@@ -5,9 +5,14 @@ program_test.py PROGRAM [unittest arguments]
 
 import asyncio
 import contextlib
+import fcntl
+import http.client
 import json
 import pathlib
+import re
+import resource
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -26,8 +31,8 @@ PROGRAM = sys.argv.pop(1)
 
 
 class Server(Program):
-    def __init__(self, *arguments):
-        super().__init__(PROGRAM, "serve", "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", *arguments)
+    def __init__(self, *arguments, **how):
+        super().__init__(PROGRAM, "serve", "--listen", "127.0.0.1:0", "--internal", "127.0.0.1:0", *arguments, **how)
         self.ws = self.find(r"(?m)^ *WebSocket  (wss?://127\.0\.0\.1:\d+/\S+)$")
         self.health = self.find(r"(?m)^ *health     (https?://127\.0\.0\.1:\d+/health)$")
         self.debug = self.find(r"(?m)^ *debug      (http://127\.0\.0\.1:\d+/debug/tree)$")
@@ -65,6 +70,30 @@ async def all_open(server, number):
         if [row["state"] for row in table["connections"]] == ["open"] * number:
             return
         await asyncio.sleep(0.01)
+
+
+async def logged(server, text):
+    begun = time.monotonic()
+    while text not in server.errors:
+        assert time.monotonic() < begun + PATIENCE, f"{text!r} was never logged:\n{server.errors}"
+        await asyncio.sleep(0.01)
+
+
+async def silent_client(server):
+    """A socket that upgrades and then neither reads nor answers."""
+    host, port = server.ws.removeprefix("ws://").removesuffix("/ws").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        b"GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    assert b" 101 " in await soon(reader.readuntil(b"\r\n\r\n"))
+    return writer
+
+
+def metrics(server):
+    with urllib.request.urlopen(server.internal + "/metrics", timeout=PATIENCE) as reply:
+        return reply.read().decode()
 
 
 async def last_closed(server):
@@ -230,12 +259,6 @@ class InternalApi(unittest.IsolatedAsyncioTestCase):
 
 
 class Reloading(unittest.IsolatedAsyncioTestCase):
-    async def logged(self, server, text):
-        begun = time.monotonic()
-        while text not in server.errors:
-            self.assertLess(time.monotonic(), begun + PATIENCE, server.errors)
-            await asyncio.sleep(0.01)
-
     async def test_sighup_reloads_what_can_be(self):
         with tempfile.TemporaryDirectory() as folder:
             file, token = pathlib.Path(folder, "fairlead.toml"), pathlib.Path(folder, "token")
@@ -250,7 +273,7 @@ class Reloading(unittest.IsolatedAsyncioTestCase):
                         '[log]\nlevel = "debug"\n[listen]\nuser_header = "X-User"\n',
                         encoding="utf-8")
                     server.signal(signal.SIGHUP)
-                    await self.logged(
+                    await logged(
                         server,
                         'config.reloaded changed="internal.token limits.max_message_size log.level" '
                         "needs_restart=listen.user_header")
@@ -262,7 +285,25 @@ class Reloading(unittest.IsolatedAsyncioTestCase):
                         await after.send("x" * 11)
                         await soon(after.wait_closed())
                         self.assertEqual(after.close_code, 1009)
-                    self.assertIn("connection.accepted", server.errors)  # debug lines, by now
+                    await logged(server, "connection.accepted")  # debug lines, by now
+
+    async def test_sighup_reloads_in_a_drain_too(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "fairlead.toml")
+            file.write_text("", encoding="utf-8")
+            with Server("--config", file, "--drain-grace", "1h", "--drain-timeout", "2h") as server:
+                writer = await silent_client(server)
+                server.signal()
+                await logged(server, "server.draining")
+                file.write_text("[limits]\nmax_message_size = 10\n", encoding="utf-8")
+                server.signal(signal.SIGHUP)
+                await logged(server, "config.reloaded changed=limits.max_message_size ")
+                file.write_text("[limits]\nmax_mesage_size = 10\n", encoding="utf-8")
+                server.signal(signal.SIGHUP)
+                await logged(server, "config.reload_failed ")
+                server.signal()
+                self.assertEqual(server.wait(), 1)
+                writer.close()
 
     async def test_a_bad_file_changes_nothing(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -271,8 +312,8 @@ class Reloading(unittest.IsolatedAsyncioTestCase):
             with Server("--config", file) as server:
                 file.write_text("[limits]\nmax_message_size = 10\nmax_mesage_size = 10\n", encoding="utf-8")
                 server.signal(signal.SIGHUP)
-                await self.logged(server, f"config.reload_failed what=")
-                self.assertIn("limits.max_mesage_size: there is no such key", server.errors)
+                await logged(server, f"config.reload_failed what=")
+                await logged(server, "limits.max_mesage_size: there is no such key")
                 async with server.connect() as ann:
                     await ann.send("more than ten bytes")
                     self.assertEqual(await soon(ann.recv()), "more than ten bytes")
@@ -374,20 +415,9 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
     async def test_sigint_drains(self):
         await self.drain(signal.SIGINT)
 
-    async def silent_client(self, server):
-        """A socket that upgrades and then neither reads nor answers."""
-        host, port = server.ws.removeprefix("ws://").removesuffix("/ws").split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(
-            b"GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
-        self.assertIn(b" 101 ", await soon(reader.readuntil(b"\r\n\r\n")))
-        return writer
-
     async def test_who_does_not_answer_is_aborted_at_the_deadline(self):
         with Server("--drain-timeout", "200ms") as server:
-            writer = await self.silent_client(server)
+            writer = await silent_client(server)
             server.signal()
             self.assertEqual(server.wait(), 3)
             self.assertRegex(server.errors, r"server\.stopped connections=1 closed=0 aborted=1 cut=1 ")
@@ -395,12 +425,9 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
 
     async def test_a_second_signal_does_not_wait(self):
         with Server("--drain-timeout", "1h") as server:
-            writer = await self.silent_client(server)
+            writer = await silent_client(server)
             server.signal()
-            begun = time.monotonic()
-            while "server.stopping" not in server.errors:
-                self.assertLess(time.monotonic(), begun + PATIENCE)
-                await asyncio.sleep(0.01)
+            await logged(server, "server.stopping")
             server.signal(signal.SIGINT)
             self.assertEqual(server.wait(), 1)
             self.assertIn("server.drain_cut_short signal=2 connections=1", server.errors)
@@ -409,7 +436,7 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
 
     async def test_drain_over_http_then_a_signal(self):
         with Server("--drain-timeout", "1h", "--drain-grace", "30m") as server:
-            writer = await self.silent_client(server)
+            writer = await silent_client(server)
             drain = server.internal + "/api/drain"
             self.assertEqual((await ask(drain))[1]["phase"], "serving")
             self.assertEqual((await ask(drain, {"rate": "fast"}))[0], 400)
@@ -433,6 +460,119 @@ class Stopping(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(lines[-1]["event"], "server.stopped")
             closed = [line for line in lines if line["event"] == "connection.closed"]
             self.assertEqual([line["reason"] for line in closed], ['a "quoted"\nreason'])
+
+
+class FewDescriptors(unittest.IsolatedAsyncioTestCase):
+    LIMIT = 160
+
+    def limited(self, *arguments):
+        few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (self.LIMIT, self.LIMIT))
+        return Server("--threads", "2", *arguments, preexec_fn=few)
+
+    def public_sockets(self, server, count):
+        host, port = server.ws.removeprefix("ws://").removesuffix("/ws").split(":")
+        return [socket.create_connection((host, int(port)), PATIENCE) for _ in range(count)]
+
+    async def test_clients_cannot_take_those_of_the_operator(self):
+        with self.limited() as server:
+            await logged(server, f"WARN  process.too_few_descriptors limit={self.LIMIT} needed=")
+            in_force = int(re.search(r"needed=\d+ max_connections=20000 in_force=(\d+) ", server.errors).group(1))
+            self.assertGreater(in_force, self.LIMIT // 3)
+            with contextlib.ExitStack() as closing:
+                for s in self.public_sockets(server, in_force):
+                    closing.enter_context(s)
+                while f"\nfairlead_sockets {in_force}\n" not in metrics(server):
+                    await asyncio.sleep(0.01)
+                more = [closing.enter_context(s) for s in self.public_sockets(server, self.LIMIT)]
+                answers = []
+                for refused in more:
+                    refused.settimeout(PATIENCE)
+                    answers.append(refused.recv(12))
+                self.assertEqual(set(answers), {b"HTTP/1.1 503", b""})
+                self.assertEqual((await ask(server.internal + "/ready"))[0], 200)
+                self.assertIn(f'\nfairlead_limit_hits_total{{limit="connections"}} {self.LIMIT}\n', metrics(server))
+                self.assertNotIn("listener.accept_failed", server.errors)
+            server.signal()
+            self.assertEqual(server.wait(), 0)
+
+    async def test_fewer_connections_need_no_warning_until_a_reload_allows_more(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "fairlead.toml")
+            file.write_text("[limits]\nmax_connections = 20\n", encoding="utf-8")
+            with self.limited("--config", file) as server:
+                await logged(server, "server.started")
+                self.assertNotIn("process.too_few_descriptors", server.errors)
+                file.write_text("[limits]\nmax_connections = 1000\n", encoding="utf-8")
+                server.signal(signal.SIGHUP)
+                await logged(server, "config.reloaded")
+                self.assertRegex(server.errors, r"process\.too_few_descriptors .* max_connections=1000 in_force=\d+ ")
+                with contextlib.ExitStack() as closing:
+                    for s in self.public_sockets(server, self.LIMIT):
+                        closing.enter_context(s)
+                    self.assertEqual((await ask(server.internal + "/ready"))[0], 200)
+
+
+class StuckLog(unittest.IsolatedAsyncioTestCase):
+    """Nobody reads standard error: a log collector that hangs, a blocking log driver, Ctrl-S."""
+
+    QUEUED = 4096  # lines that may wait (docs/operations.md)
+
+    @contextlib.contextmanager
+    def stuck(self, *arguments):
+        with Server(*arguments) as server:
+            fcntl.fcntl(server.process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+            server.listening.clear()
+            self.log(server, 200)  # more than the pipe and its reader hold
+            yield server
+
+    def log(self, server, lines):
+        """Has the server log so many lines."""
+        host, port = server.internal.removeprefix("http://").split(":")
+        api = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
+        for _ in range(lines):
+            api.request("POST", "/api/send", b'{"client": "c0-99999", "data": "x", "wait": true}')
+            api.getresponse().read()
+        api.close()
+
+    async def ready(self, server):
+        return (await ask(server.internal + "/ready"))[0]
+
+    async def test_clients_are_served_and_sigterm_drains(self):
+        with self.stuck("--plain", "echo", "--drain-grace", "300ms") as server:
+            async with server.connect() as ann:
+                await ann.send("hello")
+                self.assertEqual(await soon(ann.recv()), "hello")
+                self.assertEqual(await self.ready(server), 200)
+                server.signal()
+                while await self.ready(server) != 503:
+                    await asyncio.sleep(0.01)
+                await soon(ann.wait_closed())
+                self.assertEqual(ann.close_code, 1012)
+            self.assertEqual(server.wait(), 0)
+
+    async def test_a_second_signal_ends_it(self):
+        with self.stuck("--drain-timeout", "1h") as server:
+            writer = await silent_client(server)
+            server.signal()
+            while await self.ready(server) != 503:
+                await asyncio.sleep(0.01)
+            server.signal()
+            begun = time.monotonic()
+            self.assertEqual(server.wait(), 1)
+            self.assertLess(time.monotonic(), begun + 5)
+            writer.close()
+
+    async def test_lines_that_were_lost_are_told_when_it_is_read_again(self):
+        with self.stuck() as server:
+            self.log(server, self.QUEUED + 500)
+            self.assertRegex(metrics(server), r"(?m)^fairlead_log_lines_lost_total [1-9]\d*$")
+            server.listening.set()
+            await logged(server, "log.lines_lost")
+            server.signal()
+            self.assertEqual(server.wait(), 0)
+            lost = [int(n) for n in re.findall(r"WARN  log\.lines_lost lines=(\d+)\n", server.errors)]
+            written = server.errors.count("connection.not_found")
+            self.assertEqual(written + sum(lost), 200 + self.QUEUED + 500)
 
 
 if __name__ == "__main__":
