@@ -186,12 +186,12 @@ struct view_closed {};
 struct closed_records {
   std::vector<protocol::closed_record> records;
 };
-/// From the supervisor: refuse newcomers, close everyone within `spread`, in an order that `seed` decides. Again: those
-/// that are left, so. Answered with `roster_drained`, once, when no actor of this loop is left but the roster.
+/// From the supervisor: refuse newcomers, close everyone by then, in an order that `seed` decides. Again: those that are
+/// left, so; never by a later time. Answered with `roster_drained`, once, when no actor of this loop is left but the roster.
 struct drain {
   close_code code;
   std::string reason;
-  std::chrono::milliseconds spread;
+  protocol::time_point all_told_by = protocol::time_point::max();
   std::uint64_t seed;
 };
 /// From its timer: some more are to be closed.

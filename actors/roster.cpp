@@ -343,10 +343,13 @@ void roster::on(const shed& m) {
 // --- shutdown and inspection ----------------------------------------------------------------------------------------
 
 void roster::on(const drain& m) {
+  const bool sooner = m.all_told_by < farewell_.all_told_by;
   farewell_ = m;
   if (!std::exchange(draining_, true)) begin_drain();
-  leaving_at_first_ = leaving_.size();
-  leaving_since_ = loop().now();
+  if (sooner) {  // else they leave at the pace that they have
+    leaving_at_first_ = leaving_.size();
+    leaving_since_ = loop().now();
+  }
   close_some();
   report_if_drained();
 }
@@ -371,10 +374,12 @@ void roster::close_some() {
   if (leaving_.empty()) return;
   deliver_waiting();  // broadcasts that came before are written before the Close
   // As many as are due by the next time, so that the first are not waited for.
-  const auto by =
-      std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() - leaving_since_) +
-      drain_step;
-  const auto stay = leaving_at_first_ - protocol::due(leaving_at_first_, by, farewell_.spread);
+  const auto since_then = [&](protocol::time_point t) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(t - leaving_since_);
+  };
+  const auto stay =
+      leaving_at_first_ - protocol::due(leaving_at_first_, since_then(loop().now()) + drain_step,
+                                        since_then(farewell_.all_told_by));
   while (leaving_.size() > stay) {
     tell_to_close(leaving_.back());
     leaving_.pop_back();

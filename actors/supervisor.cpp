@@ -77,11 +77,18 @@ void supervisor::begin(std::chrono::milliseconds timeout) {
   loop().schedule(deadline_, deadline_at_);
 }
 
+/// Who begins to close then, as `how_` says, has told all so much later; whoever asked for less before still gets that.
+void supervisor::close_within(protocol::time_point from) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline_at_ - from);
+  all_told_by_ = std::min(all_told_by_, from + protocol::spread_of(how_, env_.connections, left));
+}
+
 void supervisor::on(begin_drain& m) {
   if (env_.drain.phase == drain_phase::drained) return;  // answered as `m` is let go
   if (m.closing) closing_.push_back(std::move(m.closing));
   asked_to_drain_.push_back(std::move(m.asked));
   if (stopping_) return;
+  if (env_.drain.phase == drain_phase::grace) close_within(began_ + how_.grace);
   begin(m.how.timeout);
   how_ = std::move(m.how);
   env_.logger()(severity::info, "server.draining",
@@ -111,11 +118,9 @@ void supervisor::close_everyone() {
   env_.drain.phase = drain_phase::closing;
   env_.sessions.seal();  // nobody could attach to a new one
   for (const auto& call : std::exchange(closing_, {})) call();
-  const auto left =
-      std::chrono::duration_cast<std::chrono::milliseconds>(deadline_at_ - loop().now());
+  close_within(loop().now());
   const auto seed = how_.seed != 0 ? how_.seed : std::random_device{}();
-  tell_rosters(
-      drain{how_.code, how_.reason, protocol::spread_of(how_, env_.connections, left), seed});
+  tell_rosters(drain{how_.code, how_.reason, all_told_by_, seed});
   take_down();
 }
 
