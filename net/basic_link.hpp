@@ -104,6 +104,7 @@ class basic_link final : public protocol::link,
   void look_after();
   [[nodiscard]] bool can_ask() noexcept;
   void send_ping();
+  void stop_flood();
 
   [[nodiscard]] protocol::progress write_out();
   std::size_t write_some(std::size_t& offered, error_code&);
