@@ -196,6 +196,8 @@ struct drain {
 };
 /// From its timer: some more are to be closed.
 struct close_some {};
+/// From the backbone to rosters, and from them to whom it concerns: what waits by the old limits may be due sooner.
+struct limits_changed {};
 /// From the supervisor at the deadline: abort who is left.
 struct abort_all {};
 /// From the supervisor once every roster is empty: end.
@@ -273,6 +275,7 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::send_frames)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::begin_close)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::overflowed)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::expiry_due)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::limits_changed)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::oversized)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_message)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_progress)

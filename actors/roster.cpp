@@ -80,6 +80,10 @@ caf::behavior roster::make_behavior() {
       [this](const shed& m) { on(m); },
       [this](const drain& m) { on(m); },
       [this](actors::close_some) { close_some(); },
+      [this](limits_changed m) {
+        for (const auto& [serial, e] : known_)
+          if (e.who->ticket && e.who->ticket->expires_at) tell(e.who->actor, m);
+      },
       [this](companion_ended) { report_if_drained(); },
       [this](abort_all) {
         aborting_ = true;

@@ -100,6 +100,7 @@ class basic_link final : public protocol::link,
   void go_on();
   void go_on_later();
 
+  void limits_changed() noexcept override;
   void on_due() override;
   void look_after();
   [[nodiscard]] bool can_ask() noexcept;

@@ -312,6 +312,13 @@ void basic_link<Socket>::go_on_later() {
   asio::post(stream_->get_executor(), [self = this->shared_from_this()] { self->go_on(); });
 }
 
+/// What its next look waits for may be due sooner now.
+template <class Socket>
+void basic_link<Socket>::limits_changed() noexcept {
+  auto& loop = group()->home();
+  if (phase_ == phase::open) loop.schedule(*this, loop.now());
+}
+
 template <class Socket>
 void basic_link<Socket>::on_due() {
   const auto self = this->shared_from_this();
