@@ -241,7 +241,8 @@ void roster::on(const detach_user& m) {
   if (draining_ || !found->second.actor) return retire_user(m.user);
   found->second.linger = std::make_unique<protocol::timer>(
       [this, user = m.user] { tell(self(), user_linger_passed{user}); });
-  loop().schedule(*found->second.linger, loop().now() + env_.options.user_linger);
+  loop().schedule(*found->second.linger,
+                  loop().now() + std::min(env_.options.user_linger, protocol::longest_wait));
 }
 
 void roster::on(const user_linger_passed& m) {

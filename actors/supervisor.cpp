@@ -72,8 +72,9 @@ caf::behavior supervisor::make_behavior() {
 void supervisor::begin(std::chrono::milliseconds timeout) {
   const auto now = loop().now();
   if (env_.drain.phase == drain_phase::serving) began_ = now;
-  if (now + timeout >= deadline_at_) return;
-  deadline_at_ = now + timeout;
+  const auto end = now + std::clamp(timeout, std::chrono::milliseconds{0}, protocol::longest_wait);
+  if (end >= deadline_at_) return;
+  deadline_at_ = end;
   loop().schedule(deadline_, deadline_at_);
 }
 
