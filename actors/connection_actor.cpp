@@ -55,6 +55,9 @@ caf::behavior connection_actor::make_handlers(loop_unit& unit) {
       [me](overflowed m) { me().on(m); },
       [me](oversized m) { me().on(m); },
       [me](expiry_due m) { me().on(m); },
+      [me](limits_changed) {
+        if (kind_of(me().state_) < connection_state::closing) me().await_expiry();
+      },
       [me](drop_queue m) { me().on(m); },
       // From actors of the embedder's. Counted now: CAF's mailbox let them in unseen.
       [me](const send_message& m) { return me().on(m); },

@@ -144,15 +144,33 @@ protocol::terms_ptr terms_for(environment& env, const send_options& how) {
   return protocol::make_terms(how, env.options.loops.front()->read_clock());
 }
 
+namespace {
+
+/// How many a broadcast that is refused at once was for, as far as can be told without asking the rosters. Who of `except`
+/// is still there cannot: so it is at least one while anybody is, since a summary of nobody would say that nothing was
+/// refused.
+std::size_t meant_for(const environment& env, std::vector<connection_id> except) {
+  const std::size_t there = env.connections;
+  const auto latest = env.system.latest_actor_id();
+  std::erase_if(except, [&](connection_id id) {
+    return id.loop >= env.loops.size() || id.serial == 0 || id.serial > latest;
+  });
+  std::ranges::sort(except);
+  except.erase(std::ranges::unique(except).begin(), except.end());
+  return there > except.size() ? there - except.size() : std::min<std::size_t>(there, 1);
+}
+
+}  // namespace
+
 bool submit(environment& env, message what, std::vector<connection_id> except,
             const send_options& how, summary_ptr asked) {
   auto permit = env.over ? nullptr : permit_for(env, what);
   if (!permit) {
-    const std::size_t there = env.connections;
+    if (!asked) return false;
     broadcast_summary refused;
     refused.add(env.over ? send_result::closed : send_result::overflow,
-                there - std::min(there, except.size()));
-    if (asked) asked->add(refused);
+                meant_for(env, std::move(except)));
+    asked->add(refused);
     return false;
   }
   std::ranges::sort(except);

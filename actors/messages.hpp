@@ -186,16 +186,18 @@ struct view_closed {};
 struct closed_records {
   std::vector<protocol::closed_record> records;
 };
-/// From the supervisor: refuse newcomers, close everyone within `spread`, in an order that `seed` decides. Again: those
-/// that are left, so. Answered with `roster_drained`, once, when no actor of this loop is left but the roster.
+/// From the supervisor: refuse newcomers, close everyone by then, in an order that `seed` decides. Again: those that are
+/// left, so; never by a later time. Answered with `roster_drained`, once, when no actor of this loop is left but the roster.
 struct drain {
   close_code code;
   std::string reason;
-  std::chrono::milliseconds spread;
+  protocol::time_point all_told_by = protocol::time_point::max();
   std::uint64_t seed;
 };
 /// From its timer: some more are to be closed.
 struct close_some {};
+/// From the backbone to rosters, and from them to whom it concerns: what waits by the old limits may be due sooner.
+struct limits_changed {};
 /// From the supervisor at the deadline: abort who is left.
 struct abort_all {};
 /// From the supervisor once every roster is empty: end.
@@ -273,6 +275,7 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::send_frames)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::begin_close)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::overflowed)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::expiry_due)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::limits_changed)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::oversized)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_message)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_progress)

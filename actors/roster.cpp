@@ -80,6 +80,10 @@ caf::behavior roster::make_behavior() {
       [this](const shed& m) { on(m); },
       [this](const drain& m) { on(m); },
       [this](actors::close_some) { close_some(); },
+      [this](limits_changed m) {
+        for (const auto& [serial, e] : known_)
+          if (e.who->ticket && e.who->ticket->expires_at) tell(e.who->actor, m);
+      },
       [this](companion_ended) { report_if_drained(); },
       [this](abort_all) {
         aborting_ = true;
@@ -237,7 +241,8 @@ void roster::on(const detach_user& m) {
   if (draining_ || !found->second.actor) return retire_user(m.user);
   found->second.linger = std::make_unique<protocol::timer>(
       [this, user = m.user] { tell(self(), user_linger_passed{user}); });
-  loop().schedule(*found->second.linger, loop().now() + env_.options.user_linger);
+  loop().schedule(*found->second.linger,
+                  loop().now() + std::min(env_.options.user_linger, protocol::longest_wait));
 }
 
 void roster::on(const user_linger_passed& m) {
@@ -343,10 +348,13 @@ void roster::on(const shed& m) {
 // --- shutdown and inspection ----------------------------------------------------------------------------------------
 
 void roster::on(const drain& m) {
+  const bool sooner = m.all_told_by < farewell_.all_told_by;
   farewell_ = m;
   if (!std::exchange(draining_, true)) begin_drain();
-  leaving_at_first_ = leaving_.size();
-  leaving_since_ = loop().now();
+  if (sooner) {  // else they leave at the pace that they have
+    leaving_at_first_ = leaving_.size();
+    leaving_since_ = loop().now();
+  }
   close_some();
   report_if_drained();
 }
@@ -371,10 +379,12 @@ void roster::close_some() {
   if (leaving_.empty()) return;
   deliver_waiting();  // broadcasts that came before are written before the Close
   // As many as are due by the next time, so that the first are not waited for.
-  const auto by =
-      std::chrono::duration_cast<std::chrono::milliseconds>(loop().now() - leaving_since_) +
-      drain_step;
-  const auto stay = leaving_at_first_ - protocol::due(leaving_at_first_, by, farewell_.spread);
+  const auto since_then = [&](protocol::time_point t) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(t - leaving_since_);
+  };
+  const auto stay =
+      leaving_at_first_ - protocol::due(leaving_at_first_, since_then(loop().now()) + drain_step,
+                                        since_then(farewell_.all_told_by));
   while (leaving_.size() > stay) {
     tell_to_close(leaving_.back());
     leaving_.pop_back();

@@ -90,7 +90,7 @@ class roster final : public pinned_actor {
   unsigned quiet_turns_ = 0;
   bool turn_posted_ = false;
 
-  drain farewell_{};
+  drain farewell_{};                  // the latest
   std::vector<core_ptr> leaving_;     // to be told to close, the next one last
   std::size_t leaving_at_first_ = 0;  // how many there were at `leaving_since_`
   protocol::time_point leaving_since_{};

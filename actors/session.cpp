@@ -158,9 +158,11 @@ void session::lose_owner() const {
 
 void session::start_timer(std::string name, std::chrono::milliseconds delay) const {
   if (core_)
-    actors::tell(
-        core_->actor,
-        actors::set_session_timer{std::move(name), std::min(delay, protocol::longest_wait), false});
+    actors::tell(core_->actor,
+                 actors::set_session_timer{
+                     std::move(name),
+                     std::clamp(delay, std::chrono::milliseconds{0}, protocol::longest_wait),
+                     false});
 }
 
 void session::cancel_timer(std::string name) const {

@@ -19,6 +19,7 @@
 
 #include "actors/caf.hpp"
 #include "actors/mailbox_actor.hpp"
+#include "protocol/time.hpp"
 
 namespace fairlead {
 namespace {
@@ -220,7 +221,8 @@ caf::expected<session_client> session_client::connect(caf::actor_system& system,
   const auto is_gone = [](const caf::error& e) {
     return e == caf::sec::request_receiver_down || e == caf::sec::request_timeout;
   };
-  const auto deadline = std::chrono::steady_clock::now() + o.timeout;
+  const auto deadline = std::chrono::steady_clock::now() +
+                        std::clamp(o.timeout, std::chrono::milliseconds{0}, protocol::longest_wait);
   auto me = find_and_meet(system, o, std::min(o.timeout, one_try));
   while (!me && is_gone(me.error())) {
     std::this_thread::sleep_for(retry_after);

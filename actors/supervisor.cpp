@@ -72,9 +72,16 @@ caf::behavior supervisor::make_behavior() {
 void supervisor::begin(std::chrono::milliseconds timeout) {
   const auto now = loop().now();
   if (env_.drain.phase == drain_phase::serving) began_ = now;
-  if (now + timeout >= deadline_at_) return;
-  deadline_at_ = now + timeout;
+  const auto end = now + std::clamp(timeout, std::chrono::milliseconds{0}, protocol::longest_wait);
+  if (end >= deadline_at_) return;
+  deadline_at_ = end;
   loop().schedule(deadline_, deadline_at_);
+}
+
+/// Who begins to close then, as `how_` says, has told all so much later; whoever asked for less before still gets that.
+void supervisor::close_within(protocol::time_point from) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline_at_ - from);
+  all_told_by_ = std::min(all_told_by_, from + protocol::spread_of(how_, env_.connections, left));
 }
 
 void supervisor::on(begin_drain& m) {
@@ -82,6 +89,7 @@ void supervisor::on(begin_drain& m) {
   if (m.closing) closing_.push_back(std::move(m.closing));
   asked_to_drain_.push_back(std::move(m.asked));
   if (stopping_) return;
+  if (env_.drain.phase == drain_phase::grace) close_within(began_ + how_.grace);
   begin(m.how.timeout);
   how_ = std::move(m.how);
   env_.logger()(severity::info, "server.draining",
@@ -111,11 +119,9 @@ void supervisor::close_everyone() {
   env_.drain.phase = drain_phase::closing;
   env_.sessions.seal();  // nobody could attach to a new one
   for (const auto& call : std::exchange(closing_, {})) call();
-  const auto left =
-      std::chrono::duration_cast<std::chrono::milliseconds>(deadline_at_ - loop().now());
+  close_within(loop().now());
   const auto seed = how_.seed != 0 ? how_.seed : std::random_device{}();
-  tell_rosters(
-      drain{how_.code, how_.reason, protocol::spread_of(how_, env_.connections, left), seed});
+  tell_rosters(drain{how_.code, how_.reason, all_told_by_, seed});
   take_down();
 }
 

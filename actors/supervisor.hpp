@@ -30,6 +30,7 @@ class supervisor final : public pinned_actor {
   void on(stop_deadline);
   void on(const roster_drained&);
   void begin(std::chrono::milliseconds timeout);
+  void close_within(protocol::time_point from);
   void close_everyone();
   void drained();
   void take_down();
@@ -49,7 +50,8 @@ class supervisor final : public pinned_actor {
   std::vector<std::function<void()>> closing_;  // to be called when nobody is accepted any more
   std::vector<stop_sink_ptr> asked_to_drain_;   // who wants to know when nobody is left
   std::vector<stop_sink_ptr> asked_to_stop_;    // who wants to know when it is over
-  protocol::time_point began_{}, deadline_at_ = protocol::time_point::max();
+  protocol::time_point began_{}, deadline_at_ = protocol::time_point::max(),
+                                 all_told_by_ = protocol::time_point::max();
   shutdown_summary summary_;
   bool stopping_ = false;      // once nobody is left it is over
   bool sessions_end_ = false;  // sessions are to end

@@ -100,10 +100,12 @@ class basic_link final : public protocol::link,
   void go_on();
   void go_on_later();
 
+  void limits_changed() noexcept override;
   void on_due() override;
   void look_after();
   [[nodiscard]] bool can_ask() noexcept;
   void send_ping();
+  void stop_flood();
 
   [[nodiscard]] protocol::progress write_out();
   std::size_t write_some(std::size_t& offered, error_code&);

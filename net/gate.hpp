@@ -28,6 +28,8 @@ class gate : public std::enable_shared_from_this<gate> {
   void accept();
   /// No more sockets are accepted, no more requests served; links live on.
   void close() noexcept;
+  /// Other limits are in force.
+  void limits_changed() noexcept { options_.sockets->limits_changed(); }
   /// Every socket that is left is closed, and the service let go.
   void drop() noexcept;
 

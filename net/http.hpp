@@ -112,7 +112,7 @@ class listener {
   virtual void begin_stop_accepting() = 0;
   /// Drops every socket that is left: HTTP, lingering, links. Returns when no descriptor of this listener is open.
   virtual void stop() = 0;
-  /// In force from the next request and connection on; any thread.
+  /// In force from the next request and connection on; the times by which links watch their peers at once. Any thread.
   virtual void set_limits(const fairlead::limits&) = 0;
   /// Sockets open now, HTTP and WebSocket and lingering. Any thread.
   [[nodiscard]] virtual std::size_t sockets() const noexcept = 0;

@@ -283,12 +283,15 @@ error_code basic_link<Socket>::heard(std::string_view bytes) {
   // What comes before the answer to a Close is to be read, and nobody gets it; the closing handshake has a deadline.
   if (inflow == protocol::peer_watch::inflow::fine || wire_.sealed()) return {};
   group()->count(protocol::limit_hit::inbound_rate_paused);
-  loop.schedule(*this, watch_.look_again());
-  if (inflow == protocol::peer_watch::inflow::too_long) {
-    group()->count(protocol::limit_hit::inbound_rate_closed);
-    observer_->on_limit(close_code::policy_violation, "rate");
-  }
+  loop.schedule(*this, watch_.look_again(bounds, loop.now()));
+  if (inflow == protocol::peer_watch::inflow::too_long) stop_flood();
   return {};
+}
+
+template <class Socket>
+void basic_link<Socket>::stop_flood() {
+  group()->count(protocol::limit_hit::inbound_rate_closed);
+  observer_->on_limit(close_code::policy_violation, "rate");
 }
 
 template <class Socket>
@@ -307,6 +310,13 @@ template <class Socket>
 void basic_link<Socket>::go_on_later() {
   if (!held_.has_value()) return;
   asio::post(stream_->get_executor(), [self = this->shared_from_this()] { self->go_on(); });
+}
+
+/// What its next look waits for may be due sooner now.
+template <class Socket>
+void basic_link<Socket>::limits_changed() noexcept {
+  auto& loop = group()->home();
+  if (phase_ == phase::open) loop.schedule(*this, loop.now());
 }
 
 template <class Socket>
@@ -331,6 +341,7 @@ void basic_link<Socket>::look_after() {
   case action::ping:
     if (can_ask()) send_ping();
     break;
+  case action::too_long: return stop_flood();
   case action::give_up:
     group()->count(protocol::limit_hit::pong_timeout);
     socket().lowest_layer().reset_on_close();  // nobody is there to take what is left

@@ -77,7 +77,10 @@ class listening final : public listener {
   void stop_accepting() override { wait_for(on_every_loop(&gate::close)); }
   void begin_stop_accepting() override { on_every_loop(&gate::close); }
   void stop() override { wait_for(on_every_loop(&gate::drop)); }
-  void set_limits(const fairlead::limits& bounds) override { limits_->set(bounds); }
+  void set_limits(const fairlead::limits& bounds) override {
+    limits_->set(bounds);
+    on_every_loop(&gate::limits_changed);
+  }
   std::size_t sockets() const noexcept override { return crowd_->total(); }
 
  private:

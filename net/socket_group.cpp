@@ -30,6 +30,10 @@ void socket_group::wind_down() noexcept {
   for (socket_owner* owner = first_; owner;) std::exchange(owner, owner->next_)->wind_down();
 }
 
+void socket_group::limits_changed() noexcept {
+  for (socket_owner* owner = first_; owner; owner = owner->next_) owner->limits_changed();
+}
+
 void socket_group::drop_all() noexcept {
   winding_down_ = true;
   while (socket_owner* owner = first_) {

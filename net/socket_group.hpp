@@ -31,6 +31,8 @@ class socket_owner {
 
   /// The listener stops accepting: an owner that waits for a first or next request ends.
   virtual void wind_down() noexcept {}
+  /// Other limits are in force: what waits by the old ones may be due sooner.
+  virtual void limits_changed() noexcept {}
   /// The listener stops: close the socket before returning and let go of everything that belongs to the io_context.
   virtual void drop() noexcept = 0;
 
@@ -81,6 +83,7 @@ class socket_group {
   /// No further requests are served.
   [[nodiscard]] bool winding_down() const noexcept { return winding_down_; }
   void wind_down() noexcept;
+  void limits_changed() noexcept;
   void drop_all() noexcept;
 
   /// For what is spread by chance, such as pings.

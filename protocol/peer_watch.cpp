@@ -41,6 +41,12 @@ peer_watch::inflow peer_watch::heard(std::uint64_t bytes, std::uint32_t frames, 
   return now - over_since_ >= l.inbound_patience ? inflow::too_long : inflow::pause;
 }
 
+time_point peer_watch::look_again(const limits& l, time_point now) const noexcept {
+  const auto next = std::min(since_, quiet_since_ + l.idle_timeout);
+  const bool told = over_since_ == time_point::max() || now - over_since_ >= l.inbound_patience;
+  return told ? next : std::min(next, over_since_ + l.inbound_patience);
+}
+
 void peer_watch::answered(time_point now) noexcept {
   state_ = state::listening;
   const auto took = std::chrono::duration_cast<std::chrono::microseconds>(now - since_).count();
@@ -54,7 +60,10 @@ peer_watch::look peer_watch::at(const limits& l, time_point now, std::uint32_t s
 
   switch (state_) {
   case state::paused:
-    if (now < since_) return {action::nothing, since_};
+    if (now < since_) {
+      const bool too_long = now - over_since_ >= l.inbound_patience;
+      return {too_long ? action::too_long : action::nothing, look_again(l, now)};
+    }
     state_ = state::listening;
     return {action::read_on, next_look(l, spread)};
   case state::pinged:

@@ -24,6 +24,7 @@ class peer_watch {
     give_up,  ///< it has not answered a ping: half-open
     idle,     ///< no message either way for too long
     read_on,  ///< its tokens are there again
+    too_long,  ///< they are not, and it has sent more than it may for longer than may be: as `inflow::too_long`
   };
   struct look {
     action what;
@@ -40,8 +41,8 @@ class peer_watch {
   /// Bytes of the peer's came, whatever they are. The hot path: a few integer operations.
   [[nodiscard]] inflow heard(std::uint64_t bytes, std::uint32_t frames, const limits&,
                              time_point now) noexcept;
-  /// While paused: when to read on.
-  [[nodiscard]] time_point look_again() const noexcept { return since_; }
+  /// While paused: when to look again. It may be too long, or it idle, before it is read on.
+  [[nodiscard]] time_point look_again(const limits&, time_point now) const noexcept;
   /// A message came in or went out.
   void talked() noexcept { talked_ = true; }
 

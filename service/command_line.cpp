@@ -178,7 +178,9 @@ loaded_config read_over(settings defaults, const parser& p, const complain& wron
   return loaded;
 }
 
-std::variant<serve_command, finished> read_serve(const parser& p, std::ostream& err) {
+/// `decides`: the mode whose limits hold where nothing is said; none: the one that is asked for.
+std::variant<serve_command, finished> read_serve(const parser& p, std::ostream& err,
+                                                 std::optional<plain_mode> decides) {
   int code = exit_clean;
   const complain wrong_flag = [&](std::string_view where, std::string_view what) {
     fmt::print(err, "fairlead serve: {}: {}\n", where, what);
@@ -187,18 +189,18 @@ std::variant<serve_command, finished> read_serve(const parser& p, std::ostream& 
   auto loaded = read_over({}, p, wrong_flag);
   if (print_problems(loaded.problems, err) != exit_clean) code = exit_usage;
   if (code != exit_clean) return finished{code};
-  // The mode may be said anywhere, and it decides what holds where nothing is said.
-  loaded = read_over(default_settings(loaded.values.plain), p, wrong_flag);
+  // The mode may be said anywhere.
+  const auto asked_for = loaded.values.plain;
+  loaded = read_over(default_settings(decides.value_or(asked_for)), p, wrong_flag);
+  loaded.values.plain = asked_for;
   for (const auto& problem : check(loaded.values))
     wrong_flag(flag_name(problem.where), problem.what);
   if (code != exit_clean) return finished{code};
   return serve_command{std::move(loaded.values)};
 }
 
-}  // namespace
-
-std::variant<serve_command, finished> parse_command_line(int argc, const char* const* argv,
-                                                         std::ostream& out, std::ostream& err) {
+std::variant<serve_command, finished> parse(int argc, const char* const* argv, std::ostream& out,
+                                            std::ostream& err, std::optional<plain_mode> decides) {
   parser p;
   try {
     p.app.parse(argc, argv);
@@ -208,12 +210,20 @@ std::variant<serve_command, finished> parse_command_line(int argc, const char* c
     return finished{good ? exit_clean : exit_usage};
   }
   if (p.check->parsed()) return finished{run_check(p.file, out, err)};
-  return read_serve(p, err);
+  return read_serve(p, err, decides);
 }
 
-std::variant<settings, std::vector<std::string>> parse_again(int argc, const char* const* argv) {
+}  // namespace
+
+std::variant<serve_command, finished> parse_command_line(int argc, const char* const* argv,
+                                                         std::ostream& out, std::ostream& err) {
+  return parse(argc, argv, out, err, std::nullopt);
+}
+
+std::variant<settings, std::vector<std::string>> parse_again(int argc, const char* const* argv,
+                                                             plain_mode in_force) {
   std::ostringstream nobody, complaints;
-  auto command = parse_command_line(argc, argv, nobody, complaints);
+  auto command = parse(argc, argv, nobody, complaints, in_force);
   if (auto* serve = std::get_if<serve_command>(&command)) return std::move(serve->values);
   std::vector<std::string> lines;
   std::istringstream all{complaints.str()};

@@ -25,8 +25,9 @@ struct finished {
 [[nodiscard]] std::variant<serve_command, finished>
 parse_command_line(int argc, const char* const* argv, std::ostream& out, std::ostream& err);
 
-/// The same arguments once more, and what their files say by now: the settings, or what is wrong with them.
-[[nodiscard]] std::variant<settings, std::vector<std::string>> parse_again(int argc,
-                                                                           const char* const* argv);
+/// The same arguments once more, and what their files say by now: the settings, or what is wrong with them. The mode that
+/// is in force stays until a restart, so what is not said is as it decides.
+[[nodiscard]] std::variant<settings, std::vector<std::string>>
+parse_again(int argc, const char* const* argv, plain_mode in_force);
 
 }  // namespace fairlead::service

@@ -10,9 +10,11 @@ int main(int argc, char** argv) {
   try {
     auto command = parse_command_line(argc, argv, std::cout, std::cerr);
     if (const auto* done = std::get_if<finished>(&command)) return done->exit_code;
-    return serve(
-        std::move(std::get<serve_command>(command).values), [&] { return parse_again(argc, argv); },
-        std::cout);
+    auto& values = std::get<serve_command>(command).values;
+    const auto again = [argc, argv, plain = values.plain] {
+      return parse_again(argc, argv, plain);
+    };
+    return serve(std::move(values), again, std::cout);
   } catch (const std::exception& error) {
     std::cerr << "fairlead: " << error.what() << '\n';
     return exit_failure;

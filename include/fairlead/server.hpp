@@ -174,7 +174,8 @@ class server {
 
   /// Begins to go down without hurting anyone (`drain_options`); at once `/ready` says 503. Ready when nobody is left;
   /// from then on the server refuses newcomers, and its internal listener answers until `shutdown`. Called again while it
-  /// drains, what is left is closed as the newer options say, without a further grace, and the earlier deadline stands.
+  /// drains, what is left is closed with the newer code and reason, without a further grace, and sooner if the newer
+  /// options say so, never later: the earlier deadline stands, and the earlier time by which all would have been closed.
   /// Without options: those of `server_options`. std::invalid_argument for options that cannot be used. Also from a
   /// handler, which must not wait for it.
   std::future<shutdown_summary> drain();

@@ -88,6 +88,22 @@ TEST_CASE("when it has expired, and the grace is over, the connection is closed 
   CHECK_FALSE(c.h.log->has(severity::warning));
 }
 
+TEST_CASE("a grace that is set while it serves holds at once") {
+  clocked_harness c{{.expiry_grace = 1h}};
+  const auto soon = c.open(noon + 1s), later = c.open(noon + 30s), never = c.open(std::nullopt);
+  c.h.advance(2s);
+  c.h.backbone->set_limits({.expiry_grace = 500ms});
+  c.h.run();
+  CHECK(c.state_of(soon) == connection_state::closing);
+  CHECK(c.hits->count(protocol::limit_hit::admission_expired) == 1);
+  c.h.backbone->set_limits({.expiry_grace = 5s});
+  c.h.advance(32s);
+  CHECK(c.state_of(later) == connection_state::open);
+  c.h.advance(1100ms);
+  CHECK(c.state_of(later) == connection_state::closing);
+  CHECK(c.state_of(never) == connection_state::open);
+}
+
 TEST_CASE("no grace; one that has expired already; one that never does; one beyond any clock") {
   clocked_harness c{{.expiry_grace = 0ms}};
   const auto strict = c.open(noon + 1s);

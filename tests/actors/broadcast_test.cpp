@@ -251,6 +251,28 @@ TEST_CASE("the bound on pending broadcasts: refused at once, and all of it count
   CHECK(b.texts() == c.texts());
 }
 
+TEST_CASE(
+    "refused at once, with exceptions: ids that cannot be there, or come twice, take away nobody, "
+    "and as long as somebody is connected it is no summary of nobody") {
+  harness h{2, [](auto& o) { o.limits.max_pending_broadcasts = 1; }};
+  const auto gone = h.closed_one().id();
+  auto a = h.open({}, 0), b = h.open({}, 1);
+  broadcast_all(h, {"the one that may wait"});
+  const auto refused = [&](std::vector<connection_id> except) {
+    answers<broadcast_summary> got;
+    h.backbone->broadcast(message::text("one too many"), std::move(except), got.next());
+    REQUIRE(got.once_each());
+    CHECK(got.list()[0].addressed() == got.list()[0].count(send_result::overflow));
+    return got.list()[0].addressed();
+  };
+  CHECK(refused({a.id(), a.id(), a.id()}) == 1);
+  CHECK(refused({{0, 99'999}, {1, 99'999}, {9, 1}, {0, 0}}) == 2);
+  CHECK(refused({b.id(), {9, b.id().serial}}) == 1);
+  CHECK(refused({gone}) >= 1);
+  CHECK(refused({gone, a.id()}) >= 1);
+  h.peers_answer();
+}
+
 TEST_CASE("the bound on the bytes of pending broadcasts") {
   harness h{[](auto& o) { o.limits.max_pending_broadcast_bytes = 250; }};
   h.open();

@@ -272,6 +272,54 @@ TEST_CASE("drained again meanwhile: faster, never slower, and both are answered"
   CHECK(h.done.list().size() == 3);
 }
 
+TEST_CASE("drained again while it closes, with more time: all are told as early as they would have "
+          "been, and as the newer one says") {
+  draining h{2};
+  h.open_many(100);
+  h.begin({.rate = 100, .spread = 2s, .timeout = 30s});
+  for (int step = 1; step <= 9; ++step) {
+    h.advance(100ms);
+    h.begin(
+        {.rate = 1, .spread = 20s, .timeout = 1h, .code = close_code::going_away, .reason = "bye"});
+    CHECK(h.told() >= static_cast<std::size_t>(step * 10) - 4);
+    CHECK(h.told() <= static_cast<std::size_t>(step * 10) + 8);
+  }
+  h.advance(120ms);
+  CHECK(h.told() == 100);
+  CHECK(std::ranges::count_if(h.clients, [](const auto& c) {
+          return close_code_in(c.link->sent) == close_code::going_away;
+        }) >= 80);
+}
+
+TEST_CASE("drained again while it closes, with less time: what is left is spread over that") {
+  draining h{2};
+  h.open_many(100);
+  h.begin({.rate = 10, .spread = 1h, .timeout = 1min});
+  h.advance(1s);
+  h.begin({.rate = 90, .spread = 1h, .timeout = 1min});
+  CHECK(h.told() < 20);
+  h.advance(500ms);
+  CHECK(h.told() >= 50);
+  CHECK(h.told() < 70);
+  h.advance(640ms);
+  CHECK(h.told() == 100);
+}
+
+TEST_CASE("drained again in the grace, with more time: closing begins at once, and all are told by "
+          "when they would have been") {
+  draining h{2};
+  h.open_many(100);
+  h.begin({.grace = 1s, .rate = 100, .spread = 10s, .timeout = 30s});
+  h.advance(500ms);
+  CHECK(h.told() == 0);
+  h.begin({.rate = 1, .spread = 20s, .timeout = 1h});
+  h.advance(700ms);
+  CHECK(h.told() >= 40);
+  CHECK(h.told() <= 60);
+  h.advance(840ms);
+  CHECK(h.told() == 100);
+}
+
 TEST_CASE("a stop amid a drain closes the rest at once, and by the earlier deadline all is over") {
   draining h{2};
   h.open_many(20);

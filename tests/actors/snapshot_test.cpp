@@ -112,6 +112,20 @@ TEST_CASE("a snapshot tells how many messages a behavior has yet to handle, and 
   CHECK_FALSE(look().lagging);
 }
 
+TEST_CASE("a snapshot may take as long as it takes") {
+  harness h;
+  h.open();
+  answers<server_snapshot> got;
+  h.backbone->take_connections(std::chrono::milliseconds::max(), got.next());
+  while (h.side->turn()) continue;
+  h.side->advance(1s);
+  while (h.side->turn()) continue;
+  CHECK(got.list().empty());
+  h.run();
+  REQUIRE(got.once_each());
+  CHECK(got.list()[0].connections.size() == 1);
+}
+
 TEST_CASE("a snapshot tells the bounds of the queue, as they were when it began") {
   harness h{[](auto& o) {
     o.limits = {.max_queued_messages = 7,

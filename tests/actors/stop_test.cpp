@@ -49,6 +49,29 @@ TEST_CASE(
   for (const auto& [id, info] : h.closed) CHECK(info.by == initiator::shutdown);
 }
 
+TEST_CASE("a deadline beyond any clock leaves everyone the time to answer; one before any is now") {
+  using std::chrono::milliseconds;
+  harness patient;
+  auto a = patient.open();
+  answers<shutdown_summary> done;
+  begin_stop(patient, done, milliseconds::max());
+  patient.run();
+  patient.advance(1s);
+  CHECK_FALSE(a.link->aborted);
+  patient.peers_answer();
+  REQUIRE(done.once_each());
+  CHECK(done.list()[0].closed == 1);
+  CHECK(done.list()[0].cut == 0);
+
+  harness hasty;
+  auto b = hasty.open();
+  begin_stop(hasty, done, milliseconds::min());
+  hasty.run();
+  hasty.advance(20ms);
+  CHECK(b.link->aborted);
+  CHECK(done.once_each());
+}
+
 TEST_CASE("broadcasts keep their order with a stop: those before it are written, those after it "
           "are closing") {
   harness h{2};

@@ -122,6 +122,19 @@ TEST_CASE("reconnecting: a user's actor lingers, its state is kept, and then it 
   CHECK(book.made == texts{"ada", "ada"});
 }
 
+TEST_CASE("a linger beyond any clock lasts for ever") {
+  scribe_book book;
+  harness h{1, [&](auto& o) {
+              o.per_user = book.per_user();
+              o.user_linger = std::chrono::milliseconds::max();
+            }};
+  h.open("ada").link->fails();
+  h.run();
+  h.advance(1min);
+  CHECK(book.alive == 1);
+  CHECK(h.send_to_user("ada", "x").count(send_result::reconnecting) == 1);
+}
+
 TEST_CASE("who comes back at the moment the linger passes finds an actor, whichever it is, and the "
           "only one") {
   // The order of the timer's message, the new connection and the old actor's end is different for each number of turns.

@@ -130,6 +130,11 @@ class hand_turned_link {
     loop->run();
     return n < 0 ? 0 : static_cast<std::size_t>(n);
   }
+  /// The peer says no more.
+  void peer_leaves() {
+    ::shutdown(peer_, SHUT_WR);
+    loop->run();
+  }
   /// What the peer has got since it last looked.
   std::string receive() {
     std::string all;

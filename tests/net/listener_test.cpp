@@ -182,6 +182,17 @@ TEST_CASE("limits that are set while it serves hold for the next client") {
   CHECK(raw_client(server->address()).upgrade().status == 101);
 }
 
+TEST_CASE("times that are set while it serves hold at once, for whoever is there as well") {
+  const test::running_server server({.ping_interval = 1h});
+  auto [client, opened] = server->connect();
+  server->listener->set_limits({.ping_interval = 50ms});
+  const auto ping = client.receive_frame();
+  REQUIRE(ping);
+  CHECK(ping->opcode == 9);
+  server->listener->set_limits({.ping_interval = 1h, .idle_timeout = 50ms});
+  opened->reports.await("limit 1001");
+}
+
 TEST_CASE("without descriptors it pauses, says so once, and goes on when there are some") {
   const auto logger = std::make_shared<counted_log>();
   // The sanitizer looks at an object through a pipe the first time it is called, and below there is none to be had.

@@ -228,6 +228,50 @@ TEST_CASE("who does not ease off is to be closed with 1008, and is not read fast
   CHECK(l.line->reports.count("limit") == before);
 }
 
+TEST_CASE("what one read brings may take longer than the patience: who is not read for so long is "
+          "to be closed, once, and it is seen that it has gone") {
+  limits bounds;
+  bounds.max_inbound_messages_per_second = 1;
+  bounds.inbound_burst = 1s;
+  bounds.inbound_patience = 3s;
+  hand_turned_link l(bounds);
+  std::string flood;
+  for (int i = 0; i < 200; ++i) flood += test::ping_frame("");
+  l.peer_sends(flood);
+  l.peer_leaves();
+  REQUIRE(l.line->link->peer().throttled);
+  l.loop->advance(2900ms);
+  CHECK(l.line->reports.count("limit") == 0);
+  l.loop->advance(200ms);
+  CHECK(l.line->reports.count("limit 1008 rate") == 1);
+  l.loop->advance(20s);
+  CHECK(l.line->reports.count("limit") == 1);
+  CHECK(l.count(limit_hit::inbound_rate_closed) == 1);
+  CHECK(l.line->link->peer().throttled);
+  l.line->link->send_close(close_code::policy_violation, "rate");
+  l.line->flush();
+  l.loop->run();
+  CHECK(l.receive().ends_with(close_of(1008, "rate")));
+  CHECK(l.line->reports.await("failed").ends_with("end of file without a Close frame"));
+  CHECK(l.loop->timers() == 0);
+}
+
+TEST_CASE("the idle time-out holds for who is throttled") {
+  limits bounds;
+  bounds.max_inbound_messages_per_second = 1;
+  bounds.inbound_burst = 1s;
+  bounds.inbound_patience = 1h;
+  bounds.idle_timeout = 3s;
+  hand_turned_link l(bounds);
+  std::string flood;
+  for (int i = 0; i < 200; ++i) flood += test::ping_frame("");
+  l.peer_sends(flood);
+  l.loop->advance(2900ms);
+  CHECK(l.line->reports.count("limit") == 0);
+  l.loop->advance(200ms);
+  CHECK(l.line->reports.count("limit 1001 no message for 3 s") == 1);
+}
+
 TEST_CASE("a throttled peer answers a Close in time: what it had sent before is read at once "
           "[RFC 6455 7.1.1]") {
   limits bounds;

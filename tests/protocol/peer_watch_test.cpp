@@ -38,7 +38,7 @@ struct watched_peer {
   void ping() { next = watch.pinged(bounds, now); }
   inflow hear(std::uint64_t bytes = 6, std::uint32_t frames = 1) {
     const auto said = watch.heard(bytes, frames, bounds, now);
-    if (said != inflow::fine) next = watch.look_again();
+    if (said != inflow::fine) next = watch.look_again(bounds, now);
     return said;
   }
 };
@@ -139,7 +139,7 @@ TEST_CASE("a burst is let through; more is paused for as long as it takes at the
   for (int i = 0; i < 20; ++i) REQUIRE(p.hear() == inflow::fine);
   CHECK(p.hear() == inflow::pause);
   CHECK(p.watch.paused());
-  CHECK(p.watch.look_again() == start + 100ms);
+  CHECK(p.watch.look_again(p.bounds, p.now) == start + 100ms);
   CHECK(p.first_before(start + 1min) == action::read_on);
   CHECK(p.now == start + 100ms);
   CHECK_FALSE(p.watch.paused());
@@ -176,6 +176,45 @@ TEST_CASE("who goes on so for longer than the patience is told so; who eases off
   CHECK(flood(p, start + 20s));
   CHECK(p.now >= start + 13s);
   CHECK(p.now <= start + 14s);
+}
+
+TEST_CASE(
+    "who owes more than the patience is told so when it is over, once, and then waits for its "
+    "tokens") {
+  watched_peer p;
+  p.bounds.max_inbound_messages_per_second = 1;
+  p.bounds.inbound_burst = 1s;
+  p.bounds.inbound_patience = 3s;
+  CHECK(p.hear(6, 21) == inflow::pause);
+  CHECK(p.first_before(start + 1min) == action::too_long);
+  CHECK(p.now == start + 3s);
+  CHECK(p.watch.paused());
+  CHECK(p.first_before(start + 1min) == action::read_on);
+  CHECK(p.now == start + 20s);
+}
+
+TEST_CASE("who is paused is looked at for its idle time too, which others may put off") {
+  watched_peer p;
+  p.bounds.max_inbound_messages_per_second = 1;
+  p.bounds.inbound_burst = 1s;
+  p.bounds.idle_timeout = 5s;
+  p.hear(6, 21);
+  CHECK(p.first_before(start + 4s) == action::nothing);
+  p.watch.talked();
+  CHECK(p.first_before(start + 1min) == action::idle);
+  CHECK(p.now == start + 10s);
+}
+
+TEST_CASE("limits that change while it is paused hold from the next look on") {
+  watched_peer p;
+  p.bounds.max_inbound_messages_per_second = 1;
+  p.bounds.inbound_burst = 1s;
+  p.hear(6, 61);
+  CHECK(p.first_before(start + 5s) == action::nothing);
+  p.bounds.inbound_patience = 10s;
+  p.next = p.now;
+  CHECK(p.first_before(start + 1min) == action::too_long);
+  CHECK(p.now == start + 10s);
 }
 
 TEST_CASE("no patience at all: who passes the rate is told so at once") {

@@ -1,8 +1,10 @@
+#include <array>
 #include <fstream>
 #include <mutex>
 
 #include <doctest/doctest.h>
 
+#include "service/command_line.hpp"
 #include "service/reload.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/recording_log.hpp"
@@ -86,6 +88,39 @@ TEST_SUITE("service/reload") {
 
     reload(s, in_force, read, lines);
     CHECK(lines.count("config.reloaded", "changed= needs_restart=listen.threads") == 1);
+  }
+
+  TEST_CASE("a mode that needs a restart brings none of its limits before that") {
+    const test::temporary_folder folder;
+    const auto path = folder.file("f.toml");
+    const auto write = [&](std::string_view mode, std::string_view limits) {
+      std::ofstream{path} << "[internal]\naddress = \"127.0.0.1:0\"\n[limits]\n"
+                          << limits << "[listen]\naddress = \"127.0.0.1:0\"\nthreads = 1\n"
+                          << mode;
+    };
+    const std::array arguments{"fairlead", "serve", "--config", path.c_str()};
+    for (const std::string_view first : {"plain = \"off\"\n", ""}) {
+      CAPTURE(first);
+      write(first, "");
+      const auto mode = first.empty() ? plain_mode::broadcast : plain_mode::off;
+      const auto start = parse_again(4, arguments.data(), mode);
+      auto in_force = std::get<settings>(start);
+      const auto read = [&] { return parse_again(4, arguments.data(), mode); };
+      server s{in_force.server};
+      test::recording_log lines;
+      write("plain = \"echo\"\n", "max_fragments = 9\n");
+      for (int i = 0; i < 2; ++i) reload(s, in_force, read, lines);
+      CHECK(lines.count("config.reloaded",
+                        "changed=limits.max_fragments needs_restart=listen.plain") == 1);
+      CHECK(lines.count("config.reloaded", "changed= needs_restart=listen.plain") == 1);
+      CHECK(in_force.server.limits.max_message_size == limits{}.max_message_size);
+      CHECK(in_force.server.limits.max_fragments == 9);
+      write("", "");
+      reload(s, in_force, read, lines);
+      CHECK(lines.count("config.reloaded",
+                        first.empty() ? "needs_restart=" : "needs_restart=listen.plain") >= 1);
+      CHECK(in_force.server.limits.max_fragments == limits{}.max_fragments);
+    }
   }
 
   TEST_CASE("a bad new configuration is told line by line, and all stays as it was") {
