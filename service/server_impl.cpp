@@ -24,6 +24,9 @@ limits internal_limits() {
   return {.max_connections = sockets, .max_connections_per_address = sockets};
 }
 
+/// Of a request from a client that is no upgrade: nothing reads it, and 20,000 sockets may each have one half sent.
+constexpr std::size_t max_public_body = 4096;
+
 /// All that is wrong in one exception: a caller who mends one option at a time starts too often.
 void throw_if_wrong(const service::problems& found) {
   std::string text;
@@ -112,6 +115,7 @@ void server::impl::start_listeners() {
   public_service_ = clients;
   public_listener_ = net::listener::start({.address = options_.listen,
                                            .limits = options_.limits,
+                                           .max_body = max_public_body,
                                            .logger = options_.logger,
                                            .hits = hits_,
                                            .tls = tls_,
