@@ -158,13 +158,15 @@ void session::lose_owner() const {
 
 void session::start_timer(std::string name, std::chrono::milliseconds delay) const {
   if (core_)
-    actors::tell(
-        core_->actor,
-        actors::set_session_timer{std::move(name), std::min(delay, protocol::longest_wait), false});
+    actors::tell(core_->actor,
+                 actors::set_session_timer{std::move(name), std::min(delay, protocol::longest_wait),
+                                           false, core_->behavior()});
 }
 
 void session::cancel_timer(std::string name) const {
-  if (core_) actors::tell(core_->actor, actors::set_session_timer{std::move(name), {}, true});
+  if (core_)
+    actors::tell(core_->actor,
+                 actors::set_session_timer{std::move(name), {}, true, core_->behavior()});
 }
 
 }  // namespace fairlead
