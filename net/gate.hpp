@@ -25,6 +25,8 @@ class gate : public std::enable_shared_from_this<gate> {
   gate(tcp_acceptor, options);
 
   void accept();
+  /// Of the limits, the one that the kernel keeps, for what is accepted from now on.
+  void set_user_timeout() noexcept;
   /// No more sockets are accepted, no more requests served; links live on.
   void close() noexcept;
   /// Every socket that is left is closed, and the service let go.
