@@ -143,7 +143,7 @@ std::string explain(const recorded_event& e) {
   if (name == "handler_threw") return "a handler of ours threw; see the log";
   if (e.detail == 0) return {};
   const auto code = static_cast<close_code>(e.detail);
-  if (name == "peer_closed" || name == "closing" || name == "closed" || name == "failed") {
+  if (name == "closing" || name == "closed" || name == "failed") {
     return fmt::format("{} ({})", e.detail, meaning(code));
   }
   return {};
