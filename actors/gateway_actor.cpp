@@ -6,6 +6,8 @@
 #include <caf/error.hpp>
 #include <caf/sec.hpp>
 
+#include "actors/pinned_actor.hpp"
+
 namespace fairlead::actors {
 
 namespace {
@@ -67,7 +69,15 @@ void tell(const caf::strong_actor_ptr& who, remote::changed what) {
 gateway_actor::gateway_actor(caf::actor_config& config, actors::backbone& sessions,
                              std::shared_ptr<gateway_slot> slot)
     : mailbox_actor(config), sessions_(sessions), slot_(std::move(slot)) {
+  // CAF's others print, or end it by what concerns nobody.
   set_default_handler(caf::drop);
+  set_down_handler([](caf::down_msg&) {});
+  set_exit_handler([](caf::exit_msg&) {});
+  set_error_handler([](caf::error&) {});
+  set_exception_handler([this](std::exception_ptr& thrown) -> caf::error {
+    log_failure("actors.gateway_broke", what_of(thrown));
+    return caf::sec::runtime_error;
+  });
 }
 
 /// The second gate, behind the firewall: exit messages, links and all else of CAF's stay outside.
@@ -83,32 +93,62 @@ void gateway_actor::enqueue(caf::mailbox_element_ptr what, caf::execution_unit* 
   mailbox_actor::enqueue(std::move(what), unit);
 }
 
+/// What is thrown at one request, such as that there is no memory, is the end of that one: there are others' sessions here.
 template <class Message>
 auto gateway_actor::request() {
-  return [this](Message& m) {
+  using answer = decltype(on(std::declval<Message&>()));
+  return [this](Message& m) -> answer {
     door_->handled(size_of(m));
-    return on(m);
+    const auto last_before = last_request_;
+    try {
+      return on(m);
+    } catch (const std::exception& e) {
+      failed(e.what(), last_before);
+      if constexpr (!std::is_void_v<answer>) return caf::make_error(caf::sec::runtime_error);
+    }
   };
+}
+
+/// Answers the request if it has been put off.
+void gateway_actor::failed(const char* what, std::uint64_t last_before) {
+  log_failure("actors.request_failed", what);
+  if (last_request_ == last_before) return;
+  auto found = waiting_.extract(last_request_);
+  if (found.empty()) return;
+  --found.mapped().asker->unanswered;
+  found.mapped().to.deliver(caf::make_error(caf::sec::runtime_error));
+}
+
+template <class Message>
+auto gateway_actor::from_within() {
+  return [this](Message& m) {
+    try {
+      on(m);
+    } catch (const std::exception& e) {
+      log_failure("actors.request_failed", e.what());
+    }
+  };
+}
+
+void gateway_actor::log_failure(std::string_view event, std::string_view what) const {
+  if (door_->options.logger) (*door_->options.logger)(severity::error, event, {{"what", what}});
 }
 
 caf::behavior gateway_actor::make_behavior() {
   return {
       request<remote::emit>(),
-      [this](answer_known& m) { on(m); },
-      [this](const state_entered& m) { on(m); },
+      from_within<answer_known>(),
+      from_within<const state_entered>(),
       request<remote::spawn>(),
       request<remote::end>(),
       request<remote::watch>(),
       request<remote::issue_token>(),
       request<remote::sign_of_life>(),
       request<remote::leave>(),
-      [this](const peer_gone& m) {
-        release(m.who);
-        forget(m.who);
-      },
-      [this](look_around) { on_time(); },
-      [this](close_gateway& m) { on(m); },
-      [this](too_late) { finish(); },
+      from_within<const peer_gone>(),
+      from_within<const look_around>(),
+      from_within<close_gateway>(),
+      from_within<const too_late>(),
   };
 }
 
@@ -147,7 +187,12 @@ void gateway_actor::forget(const caf::actor_addr& who) {
     const auto clients = clients_.find(who.node());
     if (--clients->second == 0) clients_.erase(clients);
   }
-  if (closed_ && owners_.empty()) finish();
+  if (closed_ && owners_.empty()) quit();
+}
+
+void gateway_actor::on(const peer_gone& m) {
+  release(m.who);
+  forget(m.who);
 }
 
 /// One that only says so is still there, with what it has not been answered: that bound it cannot shake off.
@@ -167,16 +212,16 @@ caf::result<remote::sign_of_life> gateway_actor::on(remote::sign_of_life&) {
 template <class Refusal>
 std::uint64_t gateway_actor::put_off(Refusal refusal) {
   auto by = sender();
-  auto to = make_response_promise();
   const auto& most = door_->options;
   // Of all together too: an owner that goes leaves its requests behind, and may come back as another.
   if (!by || by->unanswered >= most.max_unanswered ||
       waiting_.size() >= most.max_peers * most.max_unanswered) {
-    to.deliver(std::move(refusal));
+    make_response_promise().deliver(std::move(refusal));
     return 0;
   }
+  auto& added = waiting_.emplace(++last_request_, waiting{{}, by}).first->second;
   ++by->unanswered;
-  waiting_.emplace(++last_request_, waiting{std::move(to), std::move(by)});
+  added.to = make_response_promise();
   return last_request_;
 }
 
@@ -189,10 +234,10 @@ void gateway_actor::on(answer_known& m) {
 
 // --- requests -------------------------------------------------------------------------------------------------------
 
-remote::spawned gateway_actor::on(remote::spawn& m) {
+caf::result<remote::spawned> gateway_actor::on(remote::spawn& m) {
   const auto by = sender();
-  if (!by && closed_) return {spawn_result::shutting_down, {}, {}, {}};
-  if (!by) return {spawn_result::too_many, {}, {}, too_many_clients};
+  if (!by && closed_) return remote::spawned{spawn_result::shutting_down, {}, {}, {}};
+  if (!by) return remote::spawned{spawn_result::too_many, {}, {}, too_many_clients};
   spawn_options how{std::move(m.id), std::move(m.user), std::move(m.arguments),
                     std::move(m.metadata), nullptr};
   if (m.has_options) {
@@ -200,12 +245,17 @@ remote::spawned gateway_actor::on(remote::spawn& m) {
     how.options = std::make_shared<const session_options>(m.options);
   }
   auto made = sessions_.spawn_session(m.type, std::move(how));
-  if (!made) return {made.result, made.session.id(), {}, std::move(made.problem)};
+  if (!made) return remote::spawned{made.result, made.session.id(), {}, std::move(made.problem)};
   const auto& id = made.session.id();
-  by->owned.insert_or_assign(id, made.session);
-  made.session.set_owner();
-  watch_for(made.session, nullptr);
-  return {made.result, id, std::move(made.token), {}};
+  try {
+    by->owned.insert_or_assign(id, made.session);
+    made.session.set_owner();
+    watch_for(made.session, nullptr);
+  } catch (...) {
+    made.session.end("nobody was told of it");
+    throw;
+  }
+  return remote::spawned{made.result, id, std::move(made.token), {}};
 }
 
 void gateway_actor::on(remote::emit& m) {
@@ -300,7 +350,8 @@ void gateway_actor::enter(const session& which, session_state state, const sessi
 }
 
 /// A session that had too many watchers before us tells us nothing: we look.
-void gateway_actor::on_time() {
+void gateway_actor::on(const look_around&) {
+  delayed_send(this, between_looks, look_around{});
   door_->look_around();
   std::vector<session> silent;
   for (const auto& [id, w] : watched_)
@@ -309,25 +360,28 @@ void gateway_actor::on_time() {
     const auto state = s.state();
     enter(s, state, state == session_state::ended ? s.why_ended() : session_end{});
   }
-  delayed_send(this, between_looks, look_around{});
 }
 
 // --- the end --------------------------------------------------------------------------------------------------------
 
 void gateway_actor::on(close_gateway& m) {
   closed_ = std::move(m.done);
+  if (owners_.empty()) return quit();
+  delayed_send(this, last_words, too_late{});
   for (const auto& [addr, o] : owners_) {
     for (const auto& [id, s] : o->owned) s.lose_owner();
     caf::anon_send(caf::actor_cast<caf::actor>(o->who), remote::leave{});
   }
-  if (owners_.empty()) return finish();
-  delayed_send(this, last_words, too_late{});
 }
 
-void gateway_actor::finish() {
+void gateway_actor::on(const too_late&) { quit(); }
+
+/// However it ends, whom it served are owners no more, and whoever waits for the end is told.
+void gateway_actor::on_exit() {
   slot_->set({});
-  std::exchange(closed_, nullptr)();
-  quit();
+  for (const auto& [addr, o] : std::exchange(owners_, {}))
+    for (const auto& [id, s] : o->owned) s.lose_owner();
+  if (const auto done = std::exchange(closed_, nullptr)) done();
 }
 
 }  // namespace fairlead::actors

@@ -104,24 +104,30 @@ class gateway_actor final : public mailbox_actor {
   };
 
   caf::behavior make_behavior() override;
+  void on_exit() override;
   template <class Message>
   auto request();
+  template <class Message>
+  auto from_within();
+  void failed(const char* what, std::uint64_t last_before);
+  void log_failure(std::string_view event, std::string_view what) const;
 
-  remote::spawned on(remote::spawn&);
+  caf::result<remote::spawned> on(remote::spawn&);
   void on(remote::emit&);
   void on(remote::end&);
   void on(remote::watch&);
   void on(remote::issue_token&);
   void on(answer_known&);
   void on(const state_entered&);
+  void on(const peer_gone&);
+  void on(const look_around&);
+  void on(const too_late&);
   void on(remote::leave&);
   caf::result<remote::sign_of_life> on(remote::sign_of_life&);
   void release(const caf::actor_addr&);
   void forget(const caf::actor_addr&);
   void enter(const session&, session_state, const session_end&);
-  void on_time();
   void on(close_gateway&);
-  void finish();
 
   /// Whose request this is. Null if it is refused: it came from nobody, or the process has too many clients, or we close.
   std::shared_ptr<owner> sender();

@@ -45,7 +45,7 @@ struct tls_policy {
   }
 };
 
-/// A connection behind the firewall. Everything but `cut` on CAF's network thread.
+/// A connection behind the firewall. Everything but `cut` and `turn_away` on CAF's network thread.
 template <class Policy>
 class guarded_scribe final : public io::scribe, public peer {
  public:

@@ -161,12 +161,14 @@ void session::start_timer(std::string name, std::chrono::milliseconds delay) con
     actors::tell(core_->actor,
                  actors::set_session_timer{
                      std::move(name),
-                     std::clamp(delay, std::chrono::milliseconds{0}, protocol::longest_wait),
-                     false});
+                     std::clamp(delay, std::chrono::milliseconds{0}, protocol::longest_wait), false,
+                     core_->behavior()});
 }
 
 void session::cancel_timer(std::string name) const {
-  if (core_) actors::tell(core_->actor, actors::set_session_timer{std::move(name), {}, true});
+  if (core_)
+    actors::tell(core_->actor,
+                 actors::set_session_timer{std::move(name), {}, true, core_->behavior()});
 }
 
 }  // namespace fairlead

@@ -147,6 +147,7 @@ void session_actor::behavior_failed(const char* where, std::string_view what) {
                 {{"session", core_->id}, {"function", where}, {"what", what}});
   record("behavior_threw");
   behavior_.reset();
+  core_->behavior_gone();  // what it asked for, in its destructor too, is not its successor's
   timers_.clear();
   apply(machine::behavior_failed{});
 }
@@ -188,6 +189,7 @@ void session_actor::greet_sockets() {
 }
 
 void session_actor::on(const set_session_timer& m) {
+  if (m.behavior != core_->behavior()) return;
   std::erase_if(timers_, [&](const named_timer& t) { return t.name == m.name; });
   if (m.cancel || !behavior_) return;
   if (timers_.size() < most_timers) return timers_.push_back({m.name, loop().now() + m.delay});

@@ -19,6 +19,7 @@
 
 #include "actors/caf.hpp"
 #include "actors/mailbox_actor.hpp"
+#include "actors/receipts.hpp"
 #include "protocol/time.hpp"
 
 namespace fairlead {
@@ -34,9 +35,7 @@ class answer_slot {
   }
   answer_slot(const answer_slot&) = delete;
   answer_slot& operator=(const answer_slot&) = delete;
-  void give(caf::expected<T> what) noexcept {
-    if (auto done = std::exchange(done_, nullptr)) done(std::move(what));
-  }
+  void give(caf::expected<T> what) noexcept { actors::call_back(done_, std::move(what)); }
 
  private:
   answer_from_node<T> done_;
@@ -63,6 +62,12 @@ namespace {
 constexpr std::chrono::milliseconds one_try{1'000}, retry_after{20};
 
 using state_watcher = std::function<void(const remote::changed&)>;
+/// May be told again.
+void tell(state_watcher who, const remote::changed& what) noexcept { actors::call_back(who, what); }
+void tell_lost(state_watcher who, std::string session) {
+  tell(std::move(who),
+       {std::move(session), session_state::ended, session_ender::application, "the node is lost"});
+}
 
 struct client_actor final : actors::mailbox_actor {
   using steady = std::chrono::steady_clock;
@@ -71,7 +76,14 @@ struct client_actor final : actors::mailbox_actor {
       : actors::mailbox_actor(config),
         node(std::move(to)),
         silence(most_silence),
-        on_lost(std::move(lost)) {}
+        on_lost(std::move(lost)) {
+    // Whoever tells it to exit, it is of no use any more. CAF's other defaults print, or end it by what concerns nobody.
+    set_exit_handler([this](caf::exit_msg&) { node_lost(); });
+    set_default_handler(caf::drop);
+    set_error_handler([](caf::error&) {});
+    set_exception_handler(
+        [](std::exception_ptr&) -> caf::error { return caf::sec::runtime_error; });
+  }
 
   const char* name() const override { return "session_client"; }
   caf::behavior make_behavior() override {
@@ -113,6 +125,13 @@ struct client_actor final : actors::mailbox_actor {
   }
   /// Whose sessions they were is nobody any more.
   void go() { caf::send_as(caf::actor{this}, node, remote::leave{}); }
+  /// Of itself, because nobody needs it: nobody is told.
+  void leave() {
+    on_lost = nullptr;
+    watched.clear();
+    go();
+    quit();
+  }
 
   /// Sends a request; its answer, made a T by `read`, goes into the slot, which otherwise answers with an error.
   template <class Answer, class T, class Request, class Read>
@@ -127,7 +146,7 @@ struct client_actor final : actors::mailbox_actor {
     const auto [at, is_new] = watched.try_emplace(id);
     at->second.by.push_back(who);
     if (is_new) return send(node, remote::watch{id});
-    if (const auto last = at->second.last) who(*last);
+    if (const auto last = at->second.last) tell(who, *last);
   }
   void on(const remote::changed& m) {
     const auto at = watched.find(m.session);
@@ -135,14 +154,17 @@ struct client_actor final : actors::mailbox_actor {
     at->second.last = m;
     const auto all = at->second.by;  // who is told may watch as well
     if (m.state == session_state::ended) watched.erase(at);
-    for (const auto& told : all) told(m);
+    for (const auto& told : all) tell(told, m);
   }
 
-  void node_lost() {
+  /// However it ends: by what it was told, or by an exception of its own.
+  void on_exit() override {
     for (auto& [id, session] : std::exchange(watched, {}))
-      for (const auto& told : session.by)
-        told({id, session_state::ended, session_ender::application, "the node is lost"});
-    if (auto told = std::exchange(on_lost, nullptr); told && met) told();
+      for (const auto& told : session.by) tell_lost(told, id);
+    if (met) actors::call_back(on_lost);
+  }
+  void node_lost() {
+    on_exit();
     quit();  // which lets go of all open requests
   }
 
@@ -163,10 +185,7 @@ struct client_actor final : actors::mailbox_actor {
 struct session_client::state {
   state(caf::actor a, std::size_t most) : me(std::move(a)), most_waiting(most) {}
   ~state() {
-    run([](client_actor& a) {
-      a.go();
-      a.quit();
-    });
+    run([](client_actor& a) { a.leave(); });
   }
   state(const state&) = delete;
   state& operator=(const state&) = delete;
@@ -304,14 +323,11 @@ void remote_session::issue_token(answer_from_node<std::string> done) const {
 }
 
 void remote_session::watch(std::function<void(const remote::changed&)> told) const {
-  const auto lost = [](const state_watcher& who, const std::string& id) {
-    who({id, session_state::ended, session_ender::application, "the node is lost"});
-  };
   if (!told) return;
-  if (!state_) return lost(told, id_);
+  if (!state_) return tell_lost(std::move(told), id_);
   // As a slot, so that a client that has lost its node answers as well.
-  auto slot = std::make_shared<answer_slot<bool>>([told, lost, id = id_](caf::expected<bool> r) {
-    if (!r) lost(told, id);
+  auto slot = std::make_shared<answer_slot<bool>>([told, id = id_](caf::expected<bool> r) {
+    if (!r) tell_lost(told, id);
   });
   state_->run([slot = std::move(slot), told = std::move(told), id = id_](client_actor& me) {
     slot->give(true);

@@ -138,10 +138,15 @@ class session_core {
 
   /// The actor's side.
   void handled(std::size_t bytes) const noexcept { waiting_.release(1, bytes); }
+  void behavior_gone() const noexcept { behavior_.fetch_add(1, std::memory_order_release); }
   void entered(session_state s) const noexcept { state_.store(s, std::memory_order_release); }
   void ended(session_end why) const {
     why_ = std::move(why);
     entered(session_state::ended);
+  }
+  /// Which of its behaviours it has: those before have failed.
+  [[nodiscard]] std::uint32_t behavior() const noexcept {
+    return behavior_.load(std::memory_order_acquire);
   }
   [[nodiscard]] session_state state() const noexcept {
     return state_.load(std::memory_order_acquire);
@@ -155,6 +160,7 @@ class session_core {
  private:
   mutable protocol::account waiting_;  // emits that the actor has not handled
   mutable std::atomic<session_state> state_{session_state::detached};
+  mutable std::atomic<std::uint32_t> behavior_{0};
   mutable session_end why_;  // written before `state_` becomes `ended`
 };
 

@@ -78,6 +78,7 @@ struct set_session_timer {
   std::string name;
   std::chrono::milliseconds delay;
   bool cancel;
+  std::uint32_t behavior;  // whose: void if that one has failed meanwhile
 };
 /// From a receipt: what was queued for a socket that lagged has been written, or never will be.
 struct send_more {

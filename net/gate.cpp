@@ -4,6 +4,7 @@
 #include <chrono>
 #include <system_error>
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "net/http_message.hpp"
@@ -26,7 +27,9 @@ std::string try_again(std::string reason) {
 }  // namespace
 
 gate::gate(tcp_acceptor acceptor, options o)
-    : acceptor_(std::move(acceptor)), options_(std::move(o)), retry_([this] { accept(); }) {}
+    : acceptor_(std::move(acceptor)), options_(std::move(o)), retry_([this] { accept(); }) {
+  set_user_timeout();
+}
 
 void gate::accept() {
   if (!acceptor_) return;
@@ -35,6 +38,19 @@ void gate::accept() {
     self->options_.sockets->home().begin_turn();
     self->on_waiting();
   });
+}
+
+void gate::limits_changed() noexcept {
+  set_user_timeout();
+  options_.sockets->limits_changed();
+}
+
+/// Inherited by what is accepted: the kernel's own limit.
+void gate::set_user_timeout() noexcept {
+  using option = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
+  const auto after = options_.sockets->limits().tcp_user_timeout;
+  error_code ignored;  // there is none for a value that the options' check let through
+  if (acceptor_) acceptor_->set_option(option(static_cast<int>(after.count())), ignored);
 }
 
 /// By accept4 itself: what Asio accepts lies in Asio's own epoll set.

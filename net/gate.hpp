@@ -29,12 +29,13 @@ class gate : public std::enable_shared_from_this<gate> {
   /// No more sockets are accepted, no more requests served; links live on.
   void close() noexcept;
   /// Other limits are in force.
-  void limits_changed() noexcept { options_.sockets->limits_changed(); }
+  void limits_changed() noexcept;
   /// Every socket that is left is closed, and the service let go.
   void drop() noexcept;
 
  private:
   void on_waiting();
+  void set_user_timeout() noexcept;
   void admit(int descriptor, const asio::ip::tcp::endpoint& peer);
   void pause(int error);
 

@@ -54,7 +54,7 @@ class http_session final : public socket_owner,
   void drop() noexcept override { end(); }
 
  private:
-  enum class phase { head, body, service, waiting, response, ended };
+  enum class phase { head, invitation, body, service, waiting, response, ended };
   using parser = http::request_parser<http::string_body>;
 
   void next_request();
@@ -64,6 +64,7 @@ class http_session final : public socket_owner,
   void on_read(const error_code&, std::size_t);
   void parse();
   void on_head();
+  void invite();
   void on_upgrade();
   void decide(const finish&);
   void watch();
@@ -123,7 +124,9 @@ void http_session::on_deadline() {
     group()->count(protocol::limit_hit::admission_timeout);
     return end_wait(wait_end::timeout);
   }
-  if (phase_ == phase::response || (phase_ == phase::head && nothing_received())) return end();
+  // Half of what was written may be out: no answer can follow that.
+  if (phase_ == phase::response || phase_ == phase::invitation) return end();
+  if (phase_ == phase::head && nothing_received()) return end();
   refuse(plain_response(408, "the request did not arrive in time"), "http.timeout");
 }
 
@@ -171,11 +174,21 @@ void http_session::on_head() {
   if (parser_->is_done()) return on_request();
   set_deadline();
   parser_->eager(true);
-  if (boost::beast::iequals(head[http::field::expect], "100-continue")) {
-    // A client that does not get it sends the body all the same (RFC 7231 5.1.1).
-    write_at_once(*socket_, "HTTP/1.1 100 Continue\r\n\r\n");
-  }
+  if (boost::beast::iequals(head[http::field::expect], "100-continue")) return invite();
   parse();
+}
+
+/// To send the body (RFC 7231 5.1.1). A client that has not read what came before makes it wait for room.
+void http_session::invite() {
+  static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+  phase_ = phase::invitation;
+  asio::async_write(*socket_, asio::buffer(go_on),
+                    [self = shared_from_this()](const error_code& ec, std::size_t) {
+                      if (self->phase_ != phase::invitation) return;
+                      if (ec) return self->end();
+                      self->phase_ = phase::body;
+                      self->parse();
+                    });
 }
 
 // --- what becomes of a request --------------------------------------------------------------------------------------

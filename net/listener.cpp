@@ -3,7 +3,6 @@
 #include <mutex>
 #include <system_error>
 
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "net/address.hpp"
@@ -15,7 +14,6 @@ namespace {
 
 using asio::ip::tcp;
 using reuse_port = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
-using user_timeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
 
 constexpr int backlog = 4096;
 
@@ -34,13 +32,11 @@ class probe {
   tcp::acceptor socket_;
 };
 
-tcp_acceptor listen_on(loop& on, const tcp::endpoint& at, const fairlead::limits& bounds) {
+tcp_acceptor listen_on(loop& on, const tcp::endpoint& at) {
   tcp_acceptor acceptor(on.context(), at.protocol());
   acceptor.set_option(tcp::acceptor::reuse_address(true));
   acceptor.set_option(reuse_port(true));
-  // Inherited by what is accepted.
-  acceptor.set_option(tcp::no_delay(true));
-  acceptor.set_option(user_timeout(static_cast<int>(bounds.tcp_user_timeout.count())));
+  acceptor.set_option(tcp::no_delay(true));  // inherited by what is accepted
   acceptor.non_blocking(true);
   acceptor.bind(at);
   acceptor.listen(backlog);
@@ -62,7 +58,7 @@ class listening final : public listener {
         auto sockets = std::make_shared<socket_group>(on, limits_, options.hits, options.logger,
                                                       crowd_, options.compression);
         gates_.push_back(
-            std::make_shared<gate>(listen_on(*on, at, options.limits),
+            std::make_shared<gate>(listen_on(*on, at),
                                    gate::options{std::move(sockets), service, options.max_body,
                                                  address_, options.refusals_at_once, options.tls}));
       }

@@ -23,7 +23,7 @@ using terms_ptr = std::shared_ptr<const send_terms>;
 
 /// Null if nothing was asked for. A time to live of more than a year is a year.
 [[nodiscard]] terms_ptr make_terms(const send_options&, time_point now);
-/// Whether these options ask for anything of the queue.
+/// Whether these options ask for nothing: no time to live, no policy, no key.
 [[nodiscard]] bool ordinary(const send_options&) noexcept;
 
 }  // namespace fairlead::protocol

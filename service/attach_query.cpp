@@ -5,10 +5,7 @@
 #include <charconv>
 #include <optional>
 
-#include <fmt/format.h>
-
 #include "net/request_target.hpp"
-#include "service/text.hpp"
 
 namespace fairlead::service {
 namespace {
@@ -42,7 +39,7 @@ parsed<std::unique_ptr<const protocol::attach_request>> parse_attach_query(std::
   auto& [session, token, after, epoch] = found;
   if (!session) return {nullptr};
   if (!protocol::valid_session_id(*session))
-    return problem{"session", fmt::format("{} is no session id", in_quotes(*session))};
+    return problem{"session", "this is no session id; is there anything but & between parameters?"};
   auto wants = std::make_unique<protocol::attach_request>();
   wants->session = std::move(*session);
   wants->token = std::move(token).value_or("");
@@ -50,9 +47,8 @@ parsed<std::unique_ptr<const protocol::attach_request>> parse_attach_query(std::
   if (after && !after->empty()) {
     const auto offset = offset_of(*after);
     if (!offset)
-      return problem{"after", fmt::format("{} is no offset; give the last one that the client has, "
-                                          "a whole number from 0",
-                                          in_quotes(*after))};
+      return problem{"after", "this is no offset; give the last one that the client has, a whole "
+                              "number from 0"};
     wants->after = *offset;
   }
   return {std::move(wants)};

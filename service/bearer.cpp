@@ -53,9 +53,11 @@ std::string readable(std::string_view encoded) {
 }
 
 /// Whether this parameter's value, or a part of it, may be a secret. Also where somebody mistook what separates parameters
-/// (`;`, `&amp;`, a second `?`): then the secret's name is the end of another one, or in another one's value.
+/// (`;`, `&amp;`, a second `?`): then the secret's name is the end of another one, or in another one's value. And where they
+/// encoded it more than once; who did that too often is not followed.
 bool may_be_secret(std::string_view whole, std::string_view parameter) {
-  const auto plain = net::percent_decoded(whole);
+  constexpr int most_encodings = 4;
+  auto plain = net::percent_decoded(whole);
   if (!plain) return true;
   const auto has = [&plain](std::string name) {
     name += '=';
@@ -65,7 +67,13 @@ bool may_be_secret(std::string_view whole, std::string_view parameter) {
     return std::search(plain->begin(), plain->end(), name.begin(), name.end(), same) !=
            plain->end();
   };
-  return has("token") || (!parameter.empty() && has(std::string{parameter}));
+  for (int i = 0; i < most_encodings; ++i) {
+    if (has("token") || (!parameter.empty() && has(std::string{parameter}))) return true;
+    auto again = net::percent_decoded(*plain);
+    if (!again || again->size() == plain->size()) return false;
+    plain = std::move(again);
+  }
+  return true;
 }
 
 }  // namespace
@@ -105,7 +113,7 @@ std::string without_secrets(std::string_view target, std::string_view parameter)
                        if (!may_be_secret(whole, parameter))
                          out += whole;
                        else if (const auto plain = net::percent_decoded(name);
-                                plain && plain->find('=') == std::string::npos)
+                                plain && plain->find_first_of("=%") == std::string::npos)
                          out.append(name).append("=***");
                        else
                          out += "***";

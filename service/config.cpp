@@ -137,7 +137,7 @@ loaded_config check_config(const std::string& path) {
   auto loaded = load_config(path);
   if (!loaded.problems.empty()) return loaded;
   for (const auto& p : check(loaded.values)) {
-    // The one thing that no single key can tell; everything else was found while reading.
+    // What no single key can tell; everything else was found while reading.
     const auto key = p.where == "internal" ? std::string{"internal.address"} : p.where;
     loaded.problems.push_back({path, loaded.lines[key], key, p.what});
   }

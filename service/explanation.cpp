@@ -83,27 +83,31 @@ std::string closing_in_words(const connection_snapshot& c) {
 }  // namespace
 
 std::string_view meaning(close_code code) noexcept {
-  switch (static_cast<unsigned>(code)) {
-  case 1000: return "normal";
-  case 1001: return "going away";
-  case 1002: return "protocol error";
-  case 1003: return "unsupported data";
-  case 1005: return "no status in the Close frame";
-  case 1006: return "no Close frame";
-  case 1007: return "invalid payload";
-  case 1008: return "policy violation";
-  case 1009: return "message too big";
-  case 1010: return "extension required";
-  case 1011: return "internal error";
-  case 1012: return "service restart";
-  case 1013: return "try again later";
-  case 1014: return "bad gateway";
-  case 1015: return "TLS handshake failed";
-  case 3000: return "unauthorized";
-  case 3008: return "slow consumer";
-  default: break;
+  switch (code) {  // without a default, so that the compiler asks for those to come
+  case close_code::normal: return "normal";
+  case close_code::going_away: return "going away";
+  case close_code::protocol_error: return "protocol error";
+  case close_code::unsupported_data: return "unsupported data";
+  case close_code::no_status: return "no status in the Close frame";
+  case close_code::abnormal: return "no Close frame";
+  case close_code::invalid_payload: return "invalid payload";
+  case close_code::policy_violation: return "policy violation";
+  case close_code::message_too_big: return "message too big";
+  case close_code::extension_required: return "extension required";
+  case close_code::internal_error: return "internal error";
+  case close_code::service_restart: return "service restart";
+  case close_code::try_again_later: return "try again later";
+  case close_code::unauthorized: return "unauthorized";
+  case close_code::slow_consumer: return "slow consumer";
+  case close_code::session_ended: return "session ended";
+  case close_code::session_unknown: return "session unknown";
+  case close_code::session_token: return "session token not good";
+  case close_code::session_taken_over: return "session taken over";
+  case close_code::session_full: return "session full";
   }
-  const auto n = static_cast<unsigned>(code);
+  const auto n = static_cast<unsigned>(code);  // one of a peer's or an embedder's
+  if (n == 1014) return "bad gateway";
+  if (n == 1015) return "TLS handshake failed";
   if (n >= 3000 && n < 4000) return "registered application code";
   if (n >= 4000 && n < 5000) return "private application code";
   return "unassigned";
@@ -139,7 +143,7 @@ std::string explain(const recorded_event& e) {
   if (name == "handler_threw") return "a handler of ours threw; see the log";
   if (e.detail == 0) return {};
   const auto code = static_cast<close_code>(e.detail);
-  if (name == "peer_closed" || name == "closing" || name == "closed" || name == "failed") {
+  if (name == "closing" || name == "closed" || name == "failed") {
     return fmt::format("{} ({})", e.detail, meaning(code));
   }
   return {};

@@ -51,12 +51,12 @@ void server::start(server_options options) {
 }
 
 void server::reload_tls() {
-  if (!impl_) throw std::logic_error{"fairlead::server::reload_tls: the server does not serve"};
+  if (!impl_) throw std::logic_error{"fairlead::server::reload_tls: it was not started"};
   impl_->reload_tls();
 }
 
 void server::reload_jwt() {
-  if (!impl_) throw std::logic_error{"fairlead::server::reload_jwt: the server does not serve"};
+  if (!impl_) throw std::logic_error{"fairlead::server::reload_jwt: it was not started"};
   impl_->reload_jwt();
 }
 

@@ -30,6 +30,8 @@ limits internal_limits() {
 constexpr const char* raise_the_limit =
     "raise the limit on open files (ulimit -Hn, systemd's LimitNOFILE, docker's --ulimit nofile), "
     "or lower max_connections";
+/// Of a request from a client that is no upgrade: nothing reads it, and 20,000 sockets may each have one half sent.
+constexpr std::size_t max_public_body = 4096;
 
 /// All that is wrong in one exception: a caller who mends one option at a time starts too often.
 void throw_if_wrong(const service::problems& found) {
@@ -137,6 +139,7 @@ void server::impl::start_listeners() {
   limits_in_force.max_connections = share.clients;
   public_listener_ = net::listener::start({.address = options_.listen,
                                            .limits = limits_in_force,
+                                           .max_body = max_public_body,
                                            .logger = options_.logger,
                                            .hits = hits_,
                                            .tls = tls_,

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 
 #include <fmt/format.h>
+#include <openssl/evp.h>
 
 #include "actors/session_core.hpp"
 #include "protocol/session_frames.hpp"
@@ -148,13 +150,16 @@ session_api::session_api(actors::backbone& backbone, std::shared_ptr<reply_desk>
   for (const auto& type : backbone_.session_types()) types_[type->name] = *type->options;
 }
 
+/// How it ended is said while that is known.
+net::http_response session_api::has_ended(const std::string& id) const {
+  json::object body{{"error", json_text(fmt::format("the session {} has ended", in_quotes(id)))},
+                    {"result", outcome_json(to_string(emit_result::ended))}};
+  if (const auto was = backbone_.find_ended_session(id)) body["session"] = ended_json(*was);
+  return json_answer(body, 410);
+}
+
 net::http_response session_api::not_there(const std::string& id) const {
-  if (const auto was = backbone_.find_ended_session(id))
-    return json_answer(
-        {{"error", json_text(fmt::format("the session {} has ended", in_quotes(id)))},
-         {"result", outcome_json(to_string(emit_result::ended))},
-         {"session", ended_json(*was)}},
-        410);
+  if (backbone_.find_ended_session(id)) return has_ended(id);
   return json_answer({{"error", json_text(fmt::format("there is no session {}; see /api/sessions",
                                                       in_quotes(id)))},
                       {"result", outcome_json(to_string(emit_result::no_such_session))}},
@@ -169,11 +174,20 @@ const session_api::keyed* session_api::find_keyed(const std::string& key) const 
   return found == keyed_.end() ? nullptr : &*found;
 }
 
+session_api::digest session_api::digest_of(std::string_view body) {
+  digest out{};
+  if (EVP_Digest(body.data(), body.size(), out.data(), nullptr, EVP_sha256(), nullptr) != 1)
+    throw std::runtime_error{"no SHA-256"};
+  return out;
+}
+
 /// The first answer may never have arrived: a new token makes the same of the second.
 void session_api::spawned_before(const keyed& before, net::respond respond) const {
+  const session there{before.made.lock()};
+  if (!there) return respond(has_ended(before.id));
   auto answer = desk_->open(std::move(respond), outcome_timeout_,
                             error_answer(504, "the session's actor did not answer in time"));
-  before.made.issue_token([made = before.made, answer = std::move(answer)](const std::string& t) {
+  there.issue_token([made = there, answer = std::move(answer)](const std::string& t) {
     answer(t.empty() ? ended_answer(made) : json_answer(spawned_json(made, true, t), 200));
   });
 }
@@ -185,8 +199,9 @@ void session_api::spawn(const net::http_request& request, net::respond respond) 
              "sessions.types of the program's configuration"));
   auto wanted = parse_spawn(request.body, types_);
   if (!wanted) return respond(bad_request(wanted.error()));
+  const auto body = wanted->key.empty() ? digest{} : digest_of(request.body);
   if (const auto* const before = find_keyed(wanted->key)) {
-    if (before->body != request.body)
+    if (before->body != body)
       return respond(
           bad_request({"key", "used before, for another request; give each spawn its own"}));
     return spawned_before(*before, std::move(respond));
@@ -194,7 +209,7 @@ void session_api::spawn(const net::http_request& request, net::respond respond) 
   auto made = backbone_.spawn_session(wanted->type, std::move(wanted->how));
   if (!made) return respond(refusal_of(made));
   if (!wanted->key.empty()) {
-    keyed entry{std::move(wanted->key), request.body, made.session};
+    keyed entry{std::move(wanted->key), body, made.session.id(), made.session.core()};
     if (keyed_.size() < most_keyed)
       keyed_.push_back(std::move(entry));
     else

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fairlead/log.hpp>
@@ -34,15 +36,21 @@ class session_api {
   void inbox(const net::http_request&, net::respond);
 
  private:
-  /// A spawn that had a key, so that the same request again is answered with the same session.
+  using digest = std::array<unsigned char, 32>;
+  /// A spawn that had a key, so that the same request again is answered with the same session. Keeps neither the request, which
+  /// may be large, nor the session, which may have ended.
   struct keyed {
-    std::string key, body;
-    session made;
+    std::string key;
+    digest body;
+    std::string id;
+    std::weak_ptr<const detail::session_core> made;
   };
   static constexpr std::size_t most_keyed = 1'024;
 
   [[nodiscard]] const keyed* find_keyed(const std::string& key) const;
+  [[nodiscard]] static digest digest_of(std::string_view body);
   void spawned_before(const keyed&, net::respond) const;
+  [[nodiscard]] net::http_response has_ended(const std::string& id) const;
   /// Says which of the two it is: none of that id, or it has ended.
   [[nodiscard]] net::http_response not_there(const std::string& id) const;
 

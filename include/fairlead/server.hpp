@@ -89,7 +89,8 @@ struct server_options {
 /// that broadcasts needs a server that exists before its options do: make one, then start it with handlers that refer
 /// to it. Handlers must neither destroy nor shut down the server: both wait for handlers.
 ///
-/// Before `start` and after `shutdown` every function is safe and does nothing: sends are refused, counts are zero.
+/// Before `start` and after `shutdown` every function is safe and does nothing: sends are refused, counts are zero. Only
+/// `reload`, `reload_tls` and `reload_jwt` throw std::logic_error before `start`.
 class server {
  public:
   server() noexcept;  ///< not serving yet
@@ -100,12 +101,13 @@ class server {
 
   /// Checks the options (std::invalid_argument names each that is wrong and what would be right), reads the files of TLS
   /// and tokens (std::runtime_error with the file), binds the listeners (std::system_error with the address) and serves. If it throws, nothing is left running and it may be called again.
-  /// std::logic_error if it is serving already. Not at the same time as any other call.
+  /// std::logic_error if it was started before, also if it has been shut down since: once per object. Not at the same time
+  /// as any other call.
   void start(server_options);
 
   /// Reads the TLS files again, for connections to come; those that are open stay as they are. Any thread. Throws
   /// std::runtime_error that says which file is wrong and why, and then the old certificate stays in use; and
-  /// std::logic_error if there is no TLS, or the server does not serve.
+  /// std::logic_error if there is no TLS, or before `start`.
   void reload_tls();
 
   /// The same for `jwt.key_file`: tokens are checked by the new key from now on.

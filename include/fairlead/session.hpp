@@ -164,7 +164,7 @@ class session {
   void lose_owner() const;
 
   /// Calls `session_behavior::on_timer` with this name once after `delay`; replaces one of the same name. At most 64 a
-  /// session, more are ignored and logged. They go with the behaviour.
+  /// session, more are ignored and logged. They go with the behaviour, those too that it asked for just before it failed.
   void start_timer(std::string name, std::chrono::milliseconds delay) const;
   void cancel_timer(std::string name) const;
 
@@ -193,7 +193,8 @@ class session_behavior {
   virtual void on_message(const session&, const connection&, const message&) {}
   virtual void on_detach(const session&, const connection&, const close_info&) {}
   virtual void on_timer(const session&, const std::string& /*name*/) {}
-  /// Last call. What is emitted here is refused.
+  /// Last call. What is emitted here is refused. Not for one that has thrown: it is destroyed, whether the session ends by that
+  /// or restarts.
   virtual void on_end(const session&, const session_end&) {}
 };
 /// Makes the behaviour of a session that begins or restarts. Null, or an exception, is a failure.

@@ -39,17 +39,17 @@ struct traffic {
 
 /// The last attempt to close a connection, whoever made it and whatever came of it.
 struct close_attempt {
-  close_code code;
+  close_code code = close_code::abnormal;
   std::string reason;
-  initiator by;
-  close_result result;
+  initiator by = initiator::transport;
+  close_result result = close_result::no_such_connection;
   std::chrono::milliseconds at{0};  ///< since the connection began
 };
 
 /// One connection at one moment, made by its own actor.
 struct connection_snapshot {
   connection_id id;
-  connection_state state;
+  connection_state state = connection_state::connecting;
   wall_time began;
   std::chrono::milliseconds in_state{0};
   std::string peer, user, target;
@@ -81,8 +81,9 @@ struct closed_record {
   connection_id id;
   std::string peer, user;
   wall_time began, ended;
-  connection_state final_state;  ///< closed or failed
-  connection_state reached;      ///< how far it had come before it closed
+  connection_state final_state = connection_state::closed;  ///< closed or failed
+  connection_state reached =
+      connection_state::connecting;  ///< how far it had come before it closed
   close_info info;
   traffic counts;
 };

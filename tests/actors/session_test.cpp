@@ -676,6 +676,38 @@ TEST_CASE("timers: once, replaced by name, cancelled") {
   CHECK(book == lines{"start ", "timer a"});
 }
 
+TEST_CASE(
+    "timers go with their behaviour: what one that failed has just set or cancelled is void") {
+  /// Sets a timer and cancels one, from where it throws and from its destructor.
+  struct careless final : session_behavior {
+    careless(lines& book, session who) : book_(book), who_(std::move(who)) {}
+    ~careless() override { who_.start_timer("set last", 1s); }
+    void on_start(const session& s) override { s.start_timer("own", 1s); }
+    void on_message(const session& s, const connection&, const message&) override {
+      s.start_timer("set", 1s);
+      s.cancel_timer("own");
+      throw std::runtime_error{"as asked"};
+    }
+    void on_timer(const session&, const std::string& name) override { book_.push_back(name); }
+    lines& book_;
+    const session who_;
+  };
+  lines book;
+  session_harness h{{{"careless",
+                      {[&book](const session& s) { return std::make_unique<careless>(book, s); },
+                       {.on_failure = behavior_failure::restarts}}}}};
+  const auto s = h.spawn("careless", {.id = "s"});
+  auto c = h.attach("s", s.token);
+  c.link->peer_sends("fail");
+  h.run();
+  CHECK(h.look("s").restarts == 1);
+  h.advance(2s);
+  CHECK(book == lines{"own"});
+  s.session.start_timer("from outside", 1s);
+  h.advance(2s);
+  CHECK(book == lines{"own", "from outside"});
+}
+
 // --- the inbox ------------------------------------------------------------------------------------------------------
 
 TEST_CASE(

@@ -61,10 +61,12 @@ class hand_turned_loop final : public net::loop {
 /// An HTTP session on such a loop, and the bytes of its client, over a pair of connected sockets.
 class hand_turned_session {
  public:
-  explicit hand_turned_session(std::shared_ptr<net::http_service> service) {
+  /// `room`: of what the server sends, so much fits before the client reads (SO_SNDBUF); 0: the kernel's default.
+  explicit hand_turned_session(std::shared_ptr<net::http_service> service, int room = 0) {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
       throw std::runtime_error("socketpair");
+    if (room > 0) ::setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     client_ = pair[1];
     net::serve_http({net::tcp_socket(loop_->sockets(), pair[0]), nullptr}, {}, group_,
                     std::move(service), 1024);
@@ -88,6 +90,16 @@ class hand_turned_session {
     const auto n = ::recv(client_, buffer, sizeof buffer, 0);
     return n > 0 ? std::string(buffer, static_cast<std::size_t>(n)) : std::string();
   }
+  /// Reads until there is nothing more, also of what the server could not send before.
+  std::string receive_all() {
+    std::string all;
+    for (auto some = receive(); !some.empty(); some = receive()) {
+      all += some;
+      loop_->run();
+    }
+    return all;
+  }
+  void advance(std::chrono::milliseconds by) { loop_->advance(by); }
 
  private:
   std::shared_ptr<hand_turned_loop> loop_ = std::make_shared<hand_turned_loop>();

@@ -54,6 +54,33 @@ TEST_CASE("a chunked body arrives whole, and 100-continue is answered") {
   CHECK(client.receive_reply().body == "POST /p? abcde");
 }
 
+TEST_CASE("100-continue comes whole and in its place, also to a client that reads late") {
+  // However many answers the client has not read: with some number of them there is no room for this one.
+  const auto service = std::make_shared<test::test_server>();
+  const std::string asked =
+      "POST /p HTTP/1.1\r\nHost: test\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+  for (int before = 0; before < 20; ++before) {
+    CAPTURE(before);
+    test::hand_turned_session client(service, 4608);
+    for (int i = 0; i < before; ++i) client.sends(get("/" + std::to_string(i)));
+    client.sends(asked + "de");
+    const auto all = client.receive_all();
+    const auto last = all.find("GET /" + std::to_string(before - 1) + "? ");
+    const auto invited = all.find("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200");
+    const auto answered = all.find("POST /p? de");
+    CHECK((before == 0 || last < invited));
+    CHECK(invited < answered);
+    CHECK(answered != std::string::npos);
+  }
+  // One that never reads does not get an answer in the middle of another.
+  test::hand_turned_session never(service, 4608);
+  for (int i = 0; i < 20; ++i) never.sends(get("/x"));
+  never.sends(asked);
+  never.advance(1h);
+  const auto all = never.receive_all();
+  CHECK(all.find("408") == std::string::npos);
+}
+
 TEST_CASE("a chunked body may come byte by byte, an empty one too [RFC 7230 4.1]") {
   for (const std::string body :
        {"0\r\n\r\n", "0;x=y\r\n\r\n", "0\r\nA: b\r\n\r\n", "1\r\nz\r\n0\r\n\r\n"}) {

@@ -146,16 +146,15 @@ TEST_CASE("newcomers past the rate wait in the kernel's queue, and all are serve
   CHECK(server->hits->count(protocol::limit_hit::accept_rate) > 0);
 }
 
-TEST_CASE("what is accepted sends at once, and gives up on a peer that acknowledges nothing") {
-  limits bounds;
-  bounds.tcp_user_timeout = 12'345ms;
-  const test::running_server server(bounds);
-  auto [client, line] = server->connect();
+namespace {
+
+/// Looks at the server's end of a client's socket, which is in this process, too.
+void check_options(const raw_client& client, int user_timeout) {
   sockaddr_in own{};
   socklen_t size = sizeof own;
   REQUIRE(::getsockname(client.descriptor(), reinterpret_cast<sockaddr*>(&own), &size) == 0);
   int found = 0;
-  for (int fd = 0; fd < 1024; ++fd) {  // the server's end is in this process, too
+  for (int fd = 0; fd < 1024; ++fd) {
     sockaddr_in peer{};
     size = sizeof peer;
     if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0) continue;
@@ -164,11 +163,27 @@ TEST_CASE("what is accepted sends at once, and gives up on a peer that acknowled
     size = sizeof timeout;
     CHECK(::getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &size) == 0);
     CHECK(::getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &size) == 0);
-    CHECK(timeout == 12'345);
+    CHECK(timeout == user_timeout);
     CHECK(no_delay == 1);
     ++found;
   }
   CHECK(found == 1);
+}
+
+}  // namespace
+
+TEST_CASE("what is accepted sends at once, and gives up on a peer that acknowledges nothing, after "
+          "the time that is set when it comes") {
+  limits bounds;
+  bounds.tcp_user_timeout = 12'345ms;
+  const test::running_server server(bounds);
+  auto [client, line] = server->connect();
+  check_options(client, 12'345);
+  bounds.tcp_user_timeout = 6'789ms;
+  server->listener->set_limits(bounds);
+  auto [later, later_line] = server->connect();
+  check_options(later, 6'789);
+  check_options(client, 12'345);
 }
 
 TEST_CASE("limits that are set while it serves hold for the next client") {

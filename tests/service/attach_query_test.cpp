@@ -40,6 +40,15 @@ TEST_CASE("what cannot be used is named") {
     CHECK(where((std::string{"session=a&after="} + after).c_str()) == "after");
 }
 
+TEST_CASE("what is wrong is not quoted: it may be a token, after a separator that is none") {
+  for (const auto* query : {"session=a;token=SECRET", "session=a%2526token%253DSECRET",
+                            "session=a&after=1;token=SECRET", "session=a?token=SECRET"}) {
+    const auto q = parse_attach_query(query);
+    REQUIRE_FALSE(q.has_value());
+    CHECK(q.error().what.find("SECRET") == std::string::npos);
+  }
+}
+
 TEST_CASE("a token is not shown, however its name is written") {
   CHECK(without_secrets("/ws") == "/ws");
   CHECK(without_secrets("/ws?a=1&b") == "/ws?a=1&b");
@@ -49,6 +58,14 @@ TEST_CASE("a token is not shown, however its name is written") {
   CHECK(without_secrets("/ws?%74oken=secret") == "/ws?%74oken=***");
   CHECK(without_secrets("/ws?token=a=b") == "/ws?token=***");
   CHECK(without_secrets("/ws?tokens=1&my_token=2") == "/ws?tokens=1&my_token=***");
+  // Encoded twice and more often.
+  CHECK(without_secrets("/ws?session=a%2526token%253DSECRET") == "/ws?session=***");
+  CHECK(without_secrets("/ws?session=a%25252526token%2525253DSECRET") == "/ws?session=***");
+  CHECK(without_secrets("/ws?a%253Btoken%253DSECRET=1") == "/ws?***");
+  CHECK(without_secrets("/ws?share=100%25&x=%2541") == "/ws?share=100%25&x=%2541");
+  std::string deep = "1";
+  for (int i = 0; i < 3000; ++i) deep = "25" + deep;
+  CHECK(without_secrets("/ws?a=%" + deep).size() == std::string_view{"/ws?a=***"}.size());
 }
 
 TEST_CASE("JSON, and what is none") {

@@ -1,5 +1,8 @@
+#include <atomic>
+#include <functional>
 #include <future>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,12 +30,14 @@ using test::foreign;
 
 /// A gateway before a backbone without sockets.
 struct node {
-  explicit node(actors::gateway_options o = {}) {
+  explicit node(actors::gateway_options o = {},
+                const std::function<void(actors::backbone_options&)>& adjust = {}) {
     actors::backbone_options b;
     b.loops = {loop};
     b.side = side;
     b.session_types["run"] = {};
     b.valid_json = [](std::string_view) { return true; };
+    if (adjust) adjust(b);
     backbone = std::make_unique<actors::backbone>(std::move(b));
     o.sessions = backbone.get();
     o.logger = log;
@@ -90,12 +95,13 @@ struct speaker {
 };
 
 constexpr const char* r1 = "r1";
-remote::spawn spawn_r1() {
+remote::spawn spawn_run(std::string id) {
   remote::spawn s;
   s.type = "run";
-  s.id = r1;
+  s.id = std::move(id);
   return s;
 }
+remote::spawn spawn_r1() { return spawn_run(r1); }
 remote::emit plain_emit() { return {r1, "e", "1", {}, false, 0}; }
 /// One that will not be answered: nobody acknowledges anything here.
 remote::emit hopeless_emit() { return {r1, "e", "1", {}, true, 300'000}; }
@@ -374,6 +380,67 @@ TEST_SUITE("service/gateway_bounds") {
     CHECK(told.take() == "lost");
     CHECK(told.take() == "no answer");
     caf::anon_send_exit(node, caf::exit_reason::kill);
+  }
+
+  TEST_CASE("a client that is ended from outside says that its node is lost, as if it were") {
+    foreign strange;  // its node tells whoever emits to exit
+    const auto node = strange.system.spawn([](caf::event_based_actor* self) -> caf::behavior {
+      return {[](const remote::sign_of_life& what) { return what; },
+              [self](const remote::emit&) {
+                self->send_exit(caf::actor_cast<caf::actor>(self->current_sender()),
+                                caf::exit_reason::user_shutdown);
+              },
+              [](const remote::watch&) {}, [](const remote::leave&) {}};
+    });
+    const auto port = strange.system.middleman().publish(node, 0, "127.0.0.1");
+    REQUIRE(port);
+    foreign there;
+    test::mailbox<std::string> told;
+    const auto client = connect(there, *port, {.on_lost = [&] { told.put("lost"); }});
+    client.find("r1").watch([&](const remote::changed& c) { told.put(c.reason); });
+    client.find("r1").emit("e", "1", {});
+    CHECK(told.take() == "the node is lost");
+    CHECK(told.take() == "lost");
+    caf::anon_send_exit(node, caf::exit_reason::kill);
+  }
+
+  TEST_CASE("what throws in the gateway is the end of one request, which is told so") {
+    // As memory that runs out would.
+    const auto throws = std::make_shared<std::atomic<bool>>(false);
+    const auto check = [throws] {
+      if (*throws) throw std::bad_alloc{};
+    };
+    node n{{.max_unanswered = 1}, [check](actors::backbone_options& b) {
+             b.make_token = [check, made = 1'000'000]() mutable {
+               check();
+               return std::to_string(++made) + std::string(36, 'x');
+             };
+             b.valid_json = [check](std::string_view) {
+               check();
+               return true;
+             };
+           }};
+    foreign there;
+    speaker s{there, n};
+    REQUIRE(s.ask<remote::spawned>(spawn_r1()).result == spawn_result::spawned);
+    const auto is_refused = [&](auto what) {
+      bool refused = false;
+      s.self->request(s.door, test::longest_wait, std::move(what))
+          .receive([](const caf::message&) {},
+                   [&](const caf::error& e) { refused = e == caf::sec::runtime_error; });
+      return refused;
+    };
+    *throws = true;
+    for (int i = 0; i < 3; ++i) {
+      CHECK(is_refused(plain_emit()));
+      CHECK(is_refused(spawn_run("r2")));
+    }
+    *throws = false;
+    CHECK(n.log->count("actors.request_failed", "what=std::bad_alloc") == 6);
+    CHECK_FALSE(n.backbone->find_session("r2"));
+    CHECK(s.emit(plain_emit()).result == emit_result::kept);
+    s.self->send(s.door, remote::leave{});  // it still knows whose r1 is
+    CHECK(test::eventually([&] { return !n.backbone->find_session(r1); }));
   }
 
   TEST_CASE("a client that has lost its node connects to its successor at the same address") {

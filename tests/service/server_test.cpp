@@ -252,6 +252,28 @@ TEST_SUITE("service/server") {
     CHECK(client.receive_reply().status == 404);
   }
 
+  TEST_CASE(
+      "the public listener uses no body: a small one is read over, a larger one is not waited "
+      "for") {
+    const server s{on_a_free_port()};
+    CHECK(test::request(s.address(), "GET", "/health", std::string(4096, 'x')).status == 200);
+    const auto refused_at_its_head = [&](const std::string& head) {
+      raw_client client{s.address()};
+      client.send(head);
+      CHECK(client.receive_reply().status == 413);
+      CHECK(client.ends_here());
+      CHECK_FALSE(client.was_reset());
+    };
+    refused_at_its_head("GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 4097\r\n\r\n");
+    refused_at_its_head("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n");
+    refused_at_its_head(
+        "POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1001\r\nx");
+    refused_at_its_head(raw_client::upgrade_request("/ws", "Content-Length: 4097\r\n"));
+    raw_client client{s.address()};
+    client.send(raw_client::upgrade_request("/ws", "Content-Length: 1\r\n") + "x");
+    CHECK(client.receive_reply().status == 400);
+  }
+
   TEST_CASE("shutdown: 1001 with a reason to everyone, what is queued first; a second caller gets "
             "the same summary") {
     server s{on_a_free_port()};

@@ -160,6 +160,21 @@ TEST_SUITE("service/session_api") {
   }
 
   TEST_CASE_FIXTURE(fixture,
+                    "a key keeps nothing of a session that has ended, and leads to no other one") {
+    const std::string body = R"({"type": "run", "id": "r1", "key": "job-1"})";
+    CHECK(post(api(), "/api/spawn_session", body).status == 201);
+    const std::weak_ptr core = s.find_session("r1").core();
+    post(api(), "/api/end_session", R"({"session": "r1"})");
+    CHECK(test::eventually([&] { return core.expired(); }));
+    CHECK(spawn("r1").status == 201);  // another one, of the same id
+    const auto late = post(api(), "/api/spawn_session", body);
+    CHECK(late.status == 410);
+    CHECK(late.body.at("result").at("outcome") == "ended");
+    CHECK_FALSE(late.body.contains("token"));
+    CHECK(post(api(), "/api/spawn_session", body + " ").status == 400);
+  }
+
+  TEST_CASE_FIXTURE(fixture,
                     "an emit that cannot be kept is refused by the name of what is wrong") {
     spawn("r1");
     const auto error = [&](const char* event) {

@@ -1,6 +1,7 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -227,6 +228,45 @@ TEST_SUITE("service/session_gateway") {
     made.session.watch([&](const remote::changed& c) { told.put(text(c)); });
     CHECK(told.take() == "ended application the node is lost");
     CHECK_FALSE(spawn(client, "run").result);
+  }
+
+  TEST_CASE(
+      "a callback that throws costs nobody anything: not its client, its sessions or on_lost") {
+    auto s = std::make_unique<server>();
+    s->start(with_actors());
+    foreign there;
+    test::mailbox<std::string> told;
+    const auto client = connect(there, *s, [&] {
+      told.put("lost");
+      throw std::runtime_error{"lost"};
+    });
+    const auto made = spawn(client, "run", {.id = "r1"});
+    const auto put_and_throw = [&](const char* what) {
+      return [&, what](const auto&...) {
+        told.put(what);
+        throw std::runtime_error{what};
+      };
+    };
+    client.spawn("run", {.id = "r2"}, put_and_throw("spawned"));
+    made.session.emit("step", "1", {}, put_and_throw("emitted"));
+    made.session.issue_token(put_and_throw("issued"));
+    client.find("r2").end("over", put_and_throw("ended"));
+    std::set<std::string> all;  // of two sessions: in no order
+    for (int i = 0; i < 4; ++i) all.insert(told.take());
+    CHECK(all == std::set<std::string>{"spawned", "emitted", "issued", "ended"});
+    made.session.watch(put_and_throw("first"));
+    CHECK(told.take() == "first");
+    made.session.watch(put_and_throw("second"));
+    CHECK(told.take() == "second");
+    CHECK_NOTHROW(remote_session{}.watch(put_and_throw("nowhere")));
+    CHECK(told.take() == "nowhere");
+    CHECK(emit(made.session)->result == emit_result::kept);
+    CHECK(s->find_session("r1"));
+    s->shutdown();
+    CHECK(told.take() == "first");
+    CHECK(told.take() == "second");
+    s.reset();
+    CHECK(told.take() == "lost");
   }
 
   TEST_CASE("beyond loopback there is no listening without certificates on both sides") {

@@ -240,6 +240,10 @@ TEST_SUITE("service/snapshot_json") {
 
   TEST_CASE("every close code has a meaning") {
     CHECK(meaning(close_code::normal) == "normal");
+    CHECK(meaning(close_code::session_ended) == "session ended");
+    CHECK(meaning(close_code::session_full) == "session full");
+    CHECK(meaning(close_code{4505}) == "private application code");
+    CHECK(meaning(close_code{1015}) == "TLS handshake failed");
     CHECK(meaning(close_code{3999}) == "registered application code");
     CHECK(meaning(close_code{1004}) == "unassigned");
   }

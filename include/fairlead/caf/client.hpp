@@ -24,7 +24,9 @@ using answer_from_node = std::function<void(caf::expected<T>)>;
 class remote_session;
 
 /// The connection to one node, shared by its copies and its sessions. One is enough for a process, which may have 64 at a time. Any
-/// thread. Callbacks run on CAF's threads, once each; keep them short. The sessions that it spawned are owned by it: when the last
+/// thread. Callbacks run on CAF's threads, or on the caller's for what is refused at once, and once each but for watchers. Keep them short;
+/// what they throw is caught, and nobody is told. They may use and let go of clients and sessions, and must not wait for other
+/// callbacks: these run one at a time. The sessions that it spawned are owned by it: when the last
 /// copy is gone, or its process is, they end or linger, as their types say. To be gone before the actor system.
 class session_client {
  public:
@@ -38,7 +40,7 @@ class session_client {
         10'000};  ///< a node of which nothing is heard for so long is lost
     std::size_t max_waiting =
         4'096;  ///< emits without an answer; one more is refused with `overflow`
-    /// The node is gone; what is unanswered is answered with an error. Once.
+    /// The node is gone, or the client broke; what is unanswered is answered with an error. Once, whatever other callbacks do.
     std::function<void()> on_lost = {};
   };
   /// Connects; blocks until the node has answered, or cannot be reached, or `timeout` is over. `system` has the middleman loaded (and caf::openssl::manager for TLS), and the
