@@ -182,7 +182,7 @@ void backbone::remove(connection_id id, close_code code, std::string reason, clo
 
 std::size_t backbone::connection_count() const noexcept { return impl_->env.connections; }
 
-void backbone::set_limits(const fairlead::limits& bounds) { impl_->env.bounds.set(bounds); }
+void backbone::set_limits(const fairlead::limits& bounds) { impl_->env.bounds->set(bounds); }
 const fairlead::limits& backbone::limits() const noexcept { return impl_->env.limits(); }
 
 void backbone::take_tree(milliseconds timeout, std::function<void(tree_snapshot)> report) {

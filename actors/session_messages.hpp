@@ -79,7 +79,7 @@ struct set_session_timer {
   std::chrono::milliseconds delay;
   bool cancel;
 };
-/// From a receipt: what was queued for a socket that lagged has been written, or never will be.
+/// From a connection that was asked to tell: there is room again.
 struct send_more {
   connection_id to;
 };
