@@ -183,7 +183,7 @@ void backbone::remove(connection_id id, close_code code, std::string reason, clo
 std::size_t backbone::connection_count() const noexcept { return impl_->env.connections; }
 
 void backbone::set_limits(const fairlead::limits& bounds) {
-  impl_->env.bounds.set(bounds);
+  impl_->env.bounds->set(bounds);
   for (auto& here : impl_->env.loops) tell(here.roster, limits_changed{});
 }
 const fairlead::limits& backbone::limits() const noexcept { return impl_->env.limits(); }

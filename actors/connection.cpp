@@ -11,24 +11,13 @@ namespace fairlead {
 
 namespace detail {
 
-namespace {
-
-/// A message that no empty queue could hold is too large, not too many.
-std::size_t largest_frame(const limits& l) {
-  if (l.max_send_size >= l.max_queued_bytes) return l.max_queued_bytes;
-  const auto frame = l.max_send_size + protocol::frame_header_size(l.max_send_size);
-  return std::min(frame, l.max_queued_bytes);
-}
-
-}  // namespace
-
 connection_core::connection_core(connection_id i, std::string p, std::string u, std::string t,
                                  const limits& l, std::shared_ptr<protocol::limit_hits> hits)
     : id(i),
       peer(std::move(p)),
       user(std::move(u)),
       target(std::move(t)),
-      max_frame_(largest_frame(l)),
+      max_frame_(protocol::largest_frame(l)),
       max_bytes_(l.max_queued_bytes),
       max_messages_(l.max_queued_messages),
       policy_(l.slow_consumers),
@@ -41,6 +30,10 @@ send_result connection_core::no_room(const protocol::chunk& what) const {
   if (queued_.sealed()) {
     too_late_.fetch_add(what.frames, std::memory_order_relaxed);
     return send_result::closing;
+  }
+  if (!takes_from_all()) {
+    too_early_.fetch_add(what.frames, std::memory_order_relaxed);
+    return send_result::accepted;
   }
   const auto* const terms = what.terms();
   const auto policy = terms ? terms->policy.value_or(policy_) : policy_;
@@ -87,11 +80,18 @@ void connection_core::send(protocol::chunk what) const {
   if (let_in(what)) enqueue(std::move(what));
 }
 
-bool connection_core::send_in_run(protocol::chunk what) const {
-  if (!let_in(what)) return false;
-  if (actors::actor_of(*this).take_now(what)) return true;
+connection_core::offered connection_core::offer(protocol::chunk what) const {
+  if (what.size > max_frame_ || !count(what.frames, what.size)) return offered::no_room;
+  if (actors::actor_of(*this).take_now(what)) return offered::in_run;
   enqueue(std::move(what));
-  return false;
+  return offered::queued;
+}
+
+connection_core::offered connection_core::greet(protocol::chunk what) const {
+  const auto how = offer(std::move(what));
+  // Behind it: who sees this has its own message enqueued later.
+  if (how != offered::no_room) greeted_.store(true, std::memory_order_release);
+  return how;
 }
 
 protocol::terms_ptr connection_core::terms_for(const send_options& how) const {

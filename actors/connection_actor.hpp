@@ -70,6 +70,8 @@ class connection_actor final : public lean_actor {
   void on(begin_close&);
   void on(const admitted&);
   void on(handled);
+  void on(tell_of_room);
+  void tell_session();
   void on(link_message&);
   void on(read_on);
   void on(overflowed);
@@ -153,13 +155,15 @@ class connection_actor final : public lean_actor {
   std::unique_ptr<expiry> expiry_;  // once something with a time to live was queued
   std::vector<caf::strong_actor_ptr> companions_;
   std::uint32_t unhandled_ = 0;  // weight of inbound messages that companions have not handled yet
-  bool paused_ = false;          // reading, for that reason
-  bool waits_ = false;           // reading, for an inbound message that is in the mailbox
-  bool to_flush_ = false;        // something was handed to the link in this run
-  bool overflowing_ = false;     // sends were refused for want of room, and it has not eased since
-  bool announced_ = false;       // handlers and companions were told of it: they hear of its end
-  bool departed_ = false;        // the end has been reported
-  close_sink_ptr answering_;     // the request to close that is being carried out
+  std::uint32_t wanted_room_ = 0;  // its session waits for so much; 0: it does not
+  std::uint64_t wanted_when_ = 0;  // and is told when so many messages have left this queue
+  bool paused_ = false;            // reading, for that reason
+  bool waits_ = false;             // reading, for an inbound message that is in the mailbox
+  bool to_flush_ = false;          // something was handed to the link in this run
+  bool overflowing_ = false;  // sends were refused for want of room, and it has not eased since
+  bool announced_ = false;    // handlers and companions were told of it: they hear of its end
+  bool departed_ = false;     // the end has been reported
+  close_sink_ptr answering_;  // the request to close that is being carried out
   protocol::traffic counts_;
   protocol::event_record events_;
   std::unique_ptr<protocol::close_attempt> last_close_;

@@ -33,15 +33,26 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
 
   /// Counts the chunk on the account and puts it into the actor's mailbox, or settles its receipt as refused.
   void send(protocol::chunk) const;
-  /// The same, for its session: true if it has passed the mailbox, and the actor's `finish_run` is due at the end of the
-  /// session's run, so that all that the session sends in one run is written at once.
-  [[nodiscard]] bool send_in_run(protocol::chunk) const;
+  /// What came of a session's frame. `no_room`: nothing has happened, and the session keeps it. `in_run`: it has passed the
+  /// mailbox, and the actor's `finish_run` is due at the end of the session's run, so that all that the session sends in one
+  /// run is written at once.
+  enum class offered : std::uint8_t { no_room, queued, in_run };
+  /// From its session, to which no policy applies: a refusal is never a gap.
+  [[nodiscard]] offered offer(protocol::chunk) const;
+  /// The first of these. Before it nothing is let in.
+  [[nodiscard]] offered greet(protocol::chunk) const;
+  /// The largest frame that it takes at all.
+  [[nodiscard]] std::size_t max_frame() const noexcept { return max_frame_; }
+  /// For a frame of this size, at this moment.
+  [[nodiscard]] bool has_room_for(std::size_t bytes) const noexcept {
+    return !queued_.sealed() && queued_.messages() < max_messages_ &&
+           queued_.bytes() + bytes <= max_bytes_;
+  }
   /// What these options ask of the queue, from now on; null if nothing.
   [[nodiscard]] protocol::terms_ptr terms_for(const send_options&) const;
   /// For who puts one shared message into many mailboxes: counts it, if there is room for all of it.
   [[nodiscard]] bool try_admit(std::uint32_t frames, std::size_t bytes) const noexcept {
-    const auto times = protocol::planted(protocol::defect::unbounded_queue) ? 8U : 1U;
-    return queued_.try_add(frames, bytes, times * max_messages_, times * max_bytes_);
+    return takes_from_all() && count(frames, bytes);
   }
   void close(close_code, std::string reason, initiator, actors::close_sink_ptr asked) const;
 
@@ -75,6 +86,11 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
     return too_late_.load(std::memory_order_relaxed);
   }
 
+  /// Sends to a session's connection that came before its session's first.
+  [[nodiscard]] std::uint64_t too_early() const noexcept {
+    return too_early_.load(std::memory_order_relaxed);
+  }
+
   [[nodiscard]] slow_policy policy() const noexcept { return policy_; }
 
   caf::strong_actor_ptr actor;
@@ -89,6 +105,15 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   // What the actor has been told, in `told_`.
   static constexpr std::uint8_t told_overflow = 1, told_close = 2;
 
+  /// A session's connection is told where it stands before it gets anything else.
+  [[nodiscard]] bool takes_from_all() const noexcept {
+    return !of_session || greeted_.load(std::memory_order_acquire) ||
+           protocol::planted(protocol::defect::early_words);
+  }
+  [[nodiscard]] bool count(std::uint32_t frames, std::size_t bytes) const noexcept {
+    const auto times = protocol::planted(protocol::defect::unbounded_queue) ? 8U : 1U;
+    return queued_.try_add(frames, bytes, times * max_messages_, times * max_bytes_);
+  }
   [[nodiscard]] bool let_in(const protocol::chunk&) const;
   void enqueue(protocol::chunk&&) const;
   [[nodiscard]] send_result no_room(const protocol::chunk&) const;
@@ -103,7 +128,8 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
       send_result::written};  // `written`: not yet; then what a send meets
   mutable std::atomic<std::uint8_t> told_{0};
   mutable std::atomic<std::uint64_t> overflows_{0};
-  mutable std::atomic<std::uint32_t> too_large_{0}, too_late_{0};
+  mutable std::atomic<std::uint32_t> too_large_{0}, too_late_{0}, too_early_{0};
+  mutable std::atomic<bool> greeted_{false};  // a session's, by its session
   const std::shared_ptr<protocol::limit_hits> hits_;
   mutable protocol::account queued_;
 };

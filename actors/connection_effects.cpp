@@ -318,6 +318,7 @@ protocol::traffic connection_actor::counts_with(const detail::connection_core& c
   all.outcomes[static_cast<std::size_t>(send_result::overflow)] += core.overflows();
   all.outcomes[static_cast<std::size_t>(send_result::too_large)] += core.too_large();
   all.outcomes[static_cast<std::size_t>(send_result::closing)] += core.too_late();
+  all.outcomes[static_cast<std::size_t>(send_result::accepted)] += core.too_early();
   return all;
 }
 

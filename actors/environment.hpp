@@ -56,11 +56,13 @@ struct drain_record {
 /// What all actors of a backbone share. Outlives them.
 struct environment {
   environment(caf::actor_system& s, backbone_options o)
-      : system(s), options(std::move(o)), bounds(options.limits) {}
+      : system(s),
+        options(std::move(o)),
+        bounds(std::make_shared<protocol::live_limits>(options.limits)) {}
 
   caf::actor_system& system;
   const backbone_options options;  // logger and hits are never null; the limits in it may be old
-  protocol::live_limits bounds;
+  const std::shared_ptr<protocol::live_limits> bounds;  // handles of sessions may outlive this
   std::deque<loop_context> loops;
   std::shared_ptr<loop_unit> side;
   caf::strong_actor_ptr supervisor;
@@ -74,7 +76,7 @@ struct environment {
   std::atomic<bool> over{false};  // the supervisor has ended
   const std::shared_ptr<stop_record> stopped = std::make_shared<stop_record>();
 
-  [[nodiscard]] const fairlead::limits& limits() const noexcept { return bounds.get(); }
+  [[nodiscard]] const fairlead::limits& limits() const noexcept { return bounds->get(); }
   /// A limit has acted.
   void count(protocol::limit_hit what, std::uint64_t n = 1) const noexcept {
     options.hits->add(what, n);

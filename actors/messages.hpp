@@ -74,6 +74,11 @@ inline constexpr std::size_t most_bytes_of_weight_1 = 4096;
 struct handled {
   std::uint32_t weight;
 };
+/// From its session, which has more for it, first a frame of this size: `send_more` is due when what is queued now has gone, and
+/// there is room.
+struct tell_of_room {
+  std::uint32_t bytes;
+};
 /// From itself, behind what an inbound message that had to wait made it send.
 struct read_on {};
 /// From a collector; answered with a connection_snapshot.
@@ -282,6 +287,7 @@ FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_progress)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::link_report)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::admitted)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::handled)
+FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::tell_of_room)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::read_on)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::take_snapshot)
 FAIRLEAD_LOCAL_MESSAGE(fairlead::actors::drop_queue)

@@ -6,6 +6,7 @@
 #include "actors/session_core.hpp"
 #include "actors/session_messages.hpp"
 #include "protocol/defect.hpp"
+#include "protocol/frame.hpp"
 #include "protocol/session_frames.hpp"
 #include "protocol/time.hpp"
 
@@ -51,6 +52,15 @@ session_core::session_core(std::shared_ptr<const actors::registered_type> t, spa
       metadata(std::move(o.metadata)),
       options(o.options ? std::move(o.options) : type->options) {}
 
+session_core::event_bound session_core::largest_event() const {
+  const auto& bounds = type->bounds->get();
+  event_bound least{options->max_bytes, "max_bytes"};
+  if (bounds.max_queued_bytes < least.bytes) least = {bounds.max_queued_bytes, "max_queued_bytes"};
+  if (const auto frame = protocol::largest_frame(bounds); frame < least.bytes)
+    least = {frame, "max_send_size"};
+  return least;
+}
+
 void session_core::emit(std::string_view name, std::string data, emit_options how,
                         emit_callback done) const {
   auto asked = done || how.acked
@@ -62,10 +72,11 @@ void session_core::emit(std::string_view name, std::string data, emit_options ho
   };
   const auto size = data.size() + protocol::event_overhead;
   if (state() == session_state::ended) return refuse(emit_result::ended);
-  if (size > type->max_frame || size > options->max_bytes) return refuse(emit_result::too_large);
+  if (size > largest_event().bytes) return refuse(emit_result::too_large);
   if (!protocol::valid_name(name) || how.key.size() > 128 || !type->valid_json(data))
     return refuse(emit_result::invalid_data);
-  if (!waiting_.try_add(1, size, type->max_waiting_messages, type->max_waiting_bytes))
+  const auto& bounds = type->bounds->get();
+  if (!waiting_.try_add(1, size, bounds.max_queued_messages, bounds.max_queued_bytes))
     return refuse(emit_result::overflow);
   using std::chrono::milliseconds;
   const auto timeout = how.acked

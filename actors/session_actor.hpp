@@ -90,9 +90,14 @@ class session_actor final : public lean_actor {
   void let_go(connection_id, const close_info&);
   void send_last(const emit_receipt_ptr&);
   void pump(socket&);
+  void falls_behind(socket&);
   [[nodiscard]] bool send_one(socket&, protocol::receipt);
   [[nodiscard]] bool send_rest(socket&);
+  [[nodiscard]] bool greet(socket&, bool recovered, const std::string& token);
+  [[nodiscard]] bool offer(socket&, const message&, protocol::receipt);
+  [[nodiscard]] bool hopeless(const socket&) const;
   [[nodiscard]] close_info too_slow();
+  [[nodiscard]] close_info too_large();
   void drop_hopeless();
   [[nodiscard]] std::uint64_t keep(const emit_event&, protocol::time_point now);
   void trim_stream();

@@ -16,6 +16,7 @@
 #include "actors/caf.hpp"
 #include "protocol/account.hpp"
 #include "protocol/chunk.hpp"
+#include "protocol/live_limits.hpp"
 
 namespace fairlead::actors {
 
@@ -52,9 +53,7 @@ struct registered_type {
   session_type what;
   std::shared_ptr<const session_options> options;
   std::function<bool(std::string_view)> valid_json;
-  std::size_t max_frame = 0;  // no event may be larger
-  std::uint32_t max_waiting_messages = 0;
-  std::size_t max_waiting_bytes = 0;
+  std::shared_ptr<const protocol::live_limits> bounds;
   protocol::terms_ptr without_gaps;  // of events, whatever the server does with slow consumers
   protocol::receipt silent;          // with these terms, for events that nobody asks about
   mutable session_counts counts;
@@ -132,6 +131,13 @@ class session_core {
   const std::string id, user, arguments;
   const std::vector<std::pair<std::string, std::string>> metadata;
   const std::shared_ptr<const session_options> options;  // its own or its type's
+
+  /// How large an event may be now, with `event_overhead`, and the name of the option that says so.
+  struct event_bound {
+    std::size_t bytes;
+    std::string_view option;
+  };
+  [[nodiscard]] event_bound largest_event() const;
 
   /// Puts an event into the actor's mailbox, or answers why not.
   void emit(std::string_view type, std::string data, emit_options, emit_callback done) const;

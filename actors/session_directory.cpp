@@ -8,7 +8,6 @@
 #include "actors/receipts.hpp"
 #include "actors/session_actor.hpp"
 #include "actors/session_messages.hpp"
-#include "protocol/frame.hpp"
 #include "protocol/session_frames.hpp"
 #include "protocol/session_options.hpp"
 
@@ -35,16 +34,13 @@ std::string problem_of(const spawn_options& o) {
 }  // namespace
 
 void session_directory::register_types(environment& env) {
-  const auto& bounds = env.limits();
   for (const auto& [name, what] : env.options.session_types) {
     auto type = std::make_shared<registered_type>();
     type->name = name;
     type->what = what;
     type->options = std::make_shared<session_options>(what.options);
     type->valid_json = env.options.valid_json;
-    type->max_frame = std::min(bounds.max_send_size, bounds.max_queued_bytes / 2);
-    type->max_waiting_messages = bounds.max_queued_messages;
-    type->max_waiting_bytes = bounds.max_queued_bytes;
+    type->bounds = env.bounds;
     type->without_gaps = protocol::make_terms({.policy = slow_policy::disconnect}, {});
     type->silent = std::make_shared<silent_receipt>(type->without_gaps);
     types_.push_back(std::move(type));

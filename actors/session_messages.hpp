@@ -80,7 +80,7 @@ struct set_session_timer {
   bool cancel;
   std::uint32_t behavior;  // whose: void if that one has failed meanwhile
 };
-/// From a receipt: what was queued for a socket that lagged has been written, or never will be.
+/// From a connection that was asked to tell: there is room again.
 struct send_more {
   connection_id to;
 };

@@ -85,12 +85,12 @@ void session_actor::carry_out(const machine::catch_up& e) {
     return turn_away(who, close_code::session_ended, over->info.reason, attach_outcome::ended);
   trim_stream();
   const auto& wants = *who->attach;
+  const bool all_fit =
+      stream_.largest_after(wants.after) <= who->max_frame() || planted(defect::large_skipped);
   const bool recovered =
-      stream_.can_recover(wants.after, wants.epoch) || planted(defect::blind_to_gaps);
+      (stream_.can_recover(wants.after, wants.epoch) && all_fit) || planted(defect::blind_to_gaps);
   auto token = env_.options.make_token();
   const auto held = tokens_.rotate(wants.token, token, now);
-  who->send(protocol::as_chunk(
-      protocol::encode_attached({core_->id, recovered, stream_.epoch(), stream_.top(), token})));
   const auto missed = recovered ? stream_.top() - wants.after : 0;
   const auto outcome = !recovered        ? attach_outcome::gap
                        : resumes_++ == 0 ? attach_outcome::first
@@ -111,9 +111,22 @@ void session_actor::carry_out(const machine::catch_up& e) {
   if (planted(defect::blind_to_gaps)) next = std::max(next, stream_.first());
   sockets_.push_back({who, next, held});
   who->attach.reset();  // it is of no more use
-  pump(sockets_.back());
+  const bool greeted = greet(sockets_.back(), recovered, token);
+  if (greeted) pump(sockets_.back());
   drop_hopeless();
   guarded("on_attach", [&] { behavior_->on_attach(handle(), connection{who}); });
+  if (!greeted)
+    dismiss(who, {close_code::internal_error, "the server's limits leave no room for a session",
+                  initiator::error, false});
+}
+
+bool session_actor::greet(socket& s, bool recovered, const std::string& token) {
+  using offered = detail::connection_core::offered;
+  const auto notice =
+      protocol::encode_attached({core_->id, recovered, stream_.epoch(), stream_.top(), token});
+  const auto how = s.who->greet(protocol::as_chunk(notice, core_->type->silent));
+  s.unwritten |= how == offered::in_run;
+  return how != offered::no_room;
 }
 
 void session_actor::on(const companion_closed& m) { let_go(m.who->id, m.info); }
@@ -217,56 +230,48 @@ void session_actor::wait_for_ack(waiter w) {
 
 /// To every socket that is not behind.
 void session_actor::send_last(const emit_receipt_ptr& asked) {
-  bool hopeless = false;
+  bool any_hopeless = false;
   for (auto& s : sockets_) {
-    if (s.lagging) {
-      hopeless |= s.next < stream_.first();
-    } else if (!s.who->calm() || !send_one(s, asked)) {
-      pump(s);
-    }
+    if (!s.lagging && (!s.who->calm() || !send_one(s, asked))) falls_behind(s);
+    any_hopeless |= hopeless(s);
   }
-  if (hopeless) drop_hopeless();
+  if (any_hopeless) drop_hopeless();
 }
 
-/// False if it is not kept any more.
+/// False, and its place is what it was, if that is not kept any more or there is no room for it now.
 bool session_actor::send_one(socket& s, protocol::receipt asked) {
   const auto* const what = stream_.at(s.next);
   if (!what) return false;
-  // A gap must not go unnoticed: whatever the server does with slow consumers, this one is closed, and comes back.
-  if (!asked && s.who->policy() != slow_policy::disconnect) asked = core_->type->silent;
-  s.unwritten |= s.who->send_in_run(protocol::as_chunk(*what, std::move(asked)));
+  const bool skipped = planted(defect::large_skipped) && what->frame().size() > s.who->max_frame();
+  if (!skipped && !offer(s, *what, std::move(asked))) return false;
   ++s.next;
   return true;
 }
 
-namespace {
+bool session_actor::offer(socket& s, const message& what, protocol::receipt asked) {
+  using offered = detail::connection_core::offered;
+  // A gap must not go unnoticed: whatever the server does with slow consumers, this one is closed, and comes back.
+  if (!asked && s.who->policy() != slow_policy::disconnect) asked = core_->type->silent;
+  const auto how = s.who->offer(protocol::as_chunk(what, std::move(asked)));
+  s.unwritten |= how == offered::in_run;
+  return how != offered::no_room;
+}
 
-/// Tells a session that a socket of its has room again, or has ended.
-class wake_receipt final : public protocol::receipt_sink {
- public:
-  wake_receipt(protocol::terms_ptr terms, caf::strong_actor_ptr session, connection_id socket)
-      : receipt_sink(std::move(terms)), session_(std::move(session)), socket_(socket) {}
-  ~wake_receipt() override { tell(session_, send_more{socket_}); }
-  void settle(send_result) noexcept override {}
-
- private:
-  caf::strong_actor_ptr session_;
-  connection_id socket_;
-};
-
-}  // namespace
-
-/// Sends what the stream has for it, until its queue is half full; then one more, which tells when it has been written.
+/// Sends what the stream has for it, one at least if there is room, until its queue is half full.
 void session_actor::pump(socket& s) {
+  while (s.next <= stream_.top() && send_one(s, {}) && s.who->calm()) {
+  }
   s.lagging = false;
-  while (s.next <= stream_.top() && s.who->calm())
-    if (!send_one(s, {})) break;
-  if (s.next > stream_.top()) return;
+  if (s.next <= stream_.top()) falls_behind(s);
+}
+
+/// The rest waits in the stream until the connection tells that what it has queued has gone.
+void session_actor::falls_behind(socket& s) {
   s.lagging = true;
   if (planted(defect::event_skipped) && s.next < stream_.top()) ++s.next;
-  if (s.next < stream_.first()) return;  // hopeless: it is dropped by who called
-  static_cast<void>(
-      send_one(s, std::make_shared<wake_receipt>(core_->type->without_gaps, self(), s.who->id)));
+  if (hopeless(s)) return;  // it is dropped by who called
+  const auto size = stream_.at(s.next)->frame().size();
+  tell(s.who->actor, tell_of_room{static_cast<std::uint32_t>(size)});
 }
 
 void session_actor::on(send_more m) {
@@ -275,13 +280,26 @@ void session_actor::on(send_more m) {
   drop_hopeless();
 }
 
-/// Those for whom the stream does not go back far enough: they would have a gap. They may come back and be told so.
+/// It would have a gap: the stream does not go back far enough for it, or what comes next is larger than it takes.
+bool session_actor::hopeless(const socket& s) const {
+  if (!s.lagging) return false;
+  const auto* const next = stream_.at(s.next);
+  return !next || next->frame().size() > s.who->max_frame();
+}
+
+/// They may come back and be told so; or, where limits have been raised meanwhile, have no gap.
 void session_actor::drop_hopeless() {
-  const auto gone = [&](const socket& s) { return s.lagging && s.next < stream_.first(); };
+  const auto gone = [&](const socket& s) { return hopeless(s); };
   for (auto at = std::ranges::find_if(sockets_, gone); at != sockets_.end();
        at = std::ranges::find_if(sockets_, gone)) {
-    dismiss(at->who, too_slow());
+    dismiss(at->who, at->next < stream_.first() ? too_slow() : too_large());
   }
+}
+
+close_info session_actor::too_large() {
+  env_.count(protocol::limit_hit::too_large);
+  return {close_code::slow_consumer, "the next event is larger than this socket's queue takes",
+          initiator::limit, false};
 }
 
 close_info session_actor::too_slow() {
@@ -290,8 +308,7 @@ close_info session_actor::too_slow() {
           initiator::limit, false};
 }
 
-/// There will be no later: all that the stream has for it, within the bounds of its queue, which closes it with 3008 where they
-/// are met. False if it would have a gap.
+/// There will be no later: all that the stream has for it, within the bounds of its queue. False if that leaves a gap.
 bool session_actor::send_rest(socket& s) {
   while (s.next <= stream_.top())
     if (!send_one(s, {})) return false;

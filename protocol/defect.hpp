@@ -27,13 +27,15 @@ enum class defect : std::uint8_t {
   run_or_nothing,   ///< who has no room for all of a run gets nothing of it
   run_is_one,       ///< a run that makes way counts as one message
   old_messages,     ///< a drain's summary counts what was sent before it
+  large_skipped,    ///< an event that is too large for a socket counts as sent to it
+  early_words,      ///< a session's socket gets others' messages before its session's first
 };
-inline constexpr std::array<std::string_view, 18> defect_names{
+inline constexpr std::array<std::string_view, 20> defect_names{
     "none",          "unsealed_wire",   "silent_writes", "unbounded_queue",
     "forgotten_end", "events_make_way", "blind_to_gaps", "event_twice",
     "event_skipped", "sleeping_socket", "eager_acks",    "used_token_gone",
     "double_answer", "ghost_events",    "run_to_all",    "run_or_nothing",
-    "run_is_one",    "old_messages"};
+    "run_is_one",    "old_messages",    "large_skipped", "early_words"};
 
 #ifdef FAIRLEAD_DEFECTS
 inline defect planted_defect = defect::none;

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include <fairlead/close.hpp>
+#include <fairlead/limits.hpp>
 
 /// Server frames: whole (FIN set) and unmasked (RFC 6455 5.2).
 namespace fairlead::protocol {
@@ -22,6 +24,12 @@ inline constexpr std::size_t max_frame_header = 10;
 /// The payload of a whole frame of so many bytes: the inverse of `payload + frame_header_size(payload)`.
 [[nodiscard]] constexpr std::size_t frame_payload_size(std::size_t frame) noexcept {
   return frame - (frame < 2 + 126 ? 2 : frame <= 4 + 0xffff ? 4 : 10);
+}
+
+/// The largest frame that these limits let out. A message that no empty queue could hold is too large, not too many.
+[[nodiscard]] constexpr std::size_t largest_frame(const limits& l) noexcept {
+  if (l.max_send_size >= l.max_queued_bytes) return l.max_queued_bytes;
+  return std::min(l.max_send_size + frame_header_size(l.max_send_size), l.max_queued_bytes);
 }
 
 /// Writes a header and returns its length. `out` has room for `frame_header_size(payload)`.

@@ -53,6 +53,12 @@ const message* stream::at(std::uint64_t offset) const noexcept {
   return &entries_[gone_ + (offset - first())].what;
 }
 
+std::size_t stream::largest_after(std::uint64_t offset) const noexcept {
+  std::size_t most = 0;
+  for (auto n = top_; n > offset && n >= first(); --n) most = std::max(most, at(n)->frame().size());
+  return most;
+}
+
 bool stream::can_recover(std::uint64_t offset, const std::string& epoch) const noexcept {
   return (epoch.empty() || epoch == epoch_) && offset <= top_ && offset + 1 >= first();
 }

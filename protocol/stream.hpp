@@ -50,6 +50,8 @@ class stream {
   /// Whether somebody who has everything up to `offset` of `epoch` (empty: of this one) can get all the rest.
   [[nodiscard]] bool can_recover(std::uint64_t offset,
                                  const std::string& epoch = {}) const noexcept;
+  /// The size of the largest frame that is kept behind this number; 0: none is.
+  [[nodiscard]] std::size_t largest_after(std::uint64_t offset) const noexcept;
 
  private:
   struct entry {

@@ -39,16 +39,20 @@ unsigned status_of(emit_result r) noexcept {
   return 500;
 }
 
-std::string_view advice(emit_result r) noexcept {
+std::string advice(emit_result r, const session& of) {
   switch (r) {
   case emit_result::unacked:
     return "no client acknowledged it in time; it is in the stream all the same";
   case emit_result::overflow:
     return "too many events of this session wait for their turn or an acknowledgement, or all "
            "sessions together keep max_total_stream_bytes; send more slowly";
-  case emit_result::too_large:
-    return "data: larger than one message, or this session's stream, may be "
-           "(max_send_size, max_bytes)";
+  case emit_result::too_large: {
+    const auto most = of.core()->largest_event();
+    return fmt::format("data: larger than an event of this session may be now, {} bytes with {} "
+                       "for what is around "
+                       "it ({})",
+                       most.bytes, protocol::event_overhead, most.option);
+  }
   case emit_result::invalid_data:  // of the type that was looked at before
     return "data: JSON that cannot be kept, such as a number too large for a double";
   case emit_result::ended: return "the session has ended; see /api/session/<id>";
@@ -56,9 +60,9 @@ std::string_view advice(emit_result r) noexcept {
   }
 }
 
-net::http_response report_answer(const emit_report& r) {
+net::http_response report_answer(const emit_report& r, const session& of) {
   json::object body;
-  if (const auto text = advice(r.result); !text.empty()) body["error"] = json_text(text);
+  if (const auto text = advice(r.result, of); !text.empty()) body["error"] = json_text(text);
   body["result"] = report_json(r);
   return json_answer(body, status_of(r.result));
 }
@@ -235,7 +239,7 @@ void session_api::emit(const net::http_request& request, net::respond respond) {
                                    "reads slowly or not at all; see /api/session/{}",
                                    in_words(patience), there.id())));
     return there.emit(wanted->type, std::move(wanted->data), std::move(wanted->how),
-                      [answer](const emit_report& r) { answer(report_answer(r)); });
+                      [answer, there](const emit_report& r) { answer(report_answer(r, there)); });
   }
   // Refusals are mostly known at once: then they are told, though nobody waits.
   auto known = std::make_shared<early>();
@@ -244,7 +248,7 @@ void session_api::emit(const net::http_request& request, net::respond respond) {
                if (std::this_thread::get_id() == loop && known->open) known->report = r;
              });
   known->open = false;
-  if (known->report) return respond(report_answer(*known->report));
+  if (known->report) return respond(report_answer(*known->report, there));
   respond(pending_answer(R"(it was accepted; ask with "wait": true to be told the outcome)"));
 }
 

@@ -58,7 +58,7 @@ enum class emit_result : std::uint8_t {
   unacked,    ///< asked for, and not acknowledged in time, or before the session ended
   ended,      ///< refused: the session has ended
   overflow,   ///< refused: too many emits wait for a turn or an ack, or all sessions keep too much
-  too_large,  ///< refused: larger than one message may be
+  too_large,  ///< refused: larger than one message, or the stream, may be
   invalid_data,     ///< refused: `data` is no JSON, or the type no name
   no_such_session,  ///< refused
 };

@@ -468,6 +468,142 @@ TEST_CASE("a long replay goes through a short queue") {
   CHECK(c.offsets().back() == 500);
 }
 
+// --- limits that change, and small ones ------------------------------------------------------------------------------
+
+TEST_CASE("an event that a socket may not take any more is a gap that is told, live and when it "
+          "comes back") {
+  const auto set = [](auto& h, std::size_t bytes, std::size_t message) {
+    auto now = h.backbone->limits();
+    now.max_queued_bytes = bytes;
+    now.max_send_size = message;
+    h.backbone->set_limits(now);
+  };
+  std::size_t queue = 1'048'576, message = 1'000'000;
+  SUBCASE("a lower max_queued_bytes") { queue = 65'536; }
+  SUBCASE("a lower max_send_size") { message = 65'536; }
+  session_harness h{plain()};
+  set(h, 1'048'576, 1'000'000);
+  const auto s = h.spawn("plain", {.id = "s"});
+  CHECK(h.emit(s.session, std::string(100'000, '1')).offset == 1);
+  CHECK(h.emit(s.session).offset == 2);
+
+  set(h, queue, message);
+  auto c = h.attach("s", s.token);
+  CHECK_FALSE(c.recovered());
+  CHECK(number_in(c.hello(), "offset") == 2);
+  CHECK(c.offsets().empty());
+  CHECK(h.emit(s.session, std::string(100'000, '1')).result == emit_result::too_large);
+  h.emit(s.session);
+  CHECK(c.offsets() == offsets{3});
+  auto d = h.attach("s", c.token(), 1);  // it has the large one
+  CHECK(d.recovered());
+  CHECK(d.offsets() == offsets{2, 3});
+
+  set(h, 1'048'576, 1'000'000);
+  CHECK(h.emit(s.session, std::string(100'000, '1')) == emit_report{emit_result::kept, 4});
+  h.emit(s.session);
+  CHECK(d.offsets() == offsets{2, 3});
+  CHECK(d.closed_with() == close_code::slow_consumer);
+  auto e = h.attach("s", d.token(), 3);
+  CHECK(e.recovered());
+  CHECK(e.offsets() == offsets{4, 5});
+}
+
+TEST_CASE("limits that are raised and lowered count for the next emit") {
+  session_harness h{plain({.max_bytes = 4'000'000})};
+  const auto s = h.spawn();
+  const std::string large(1'500'000, '1');
+  CHECK(h.emit(s.session, large).result == emit_result::too_large);
+  auto now = h.backbone->limits();
+  now.max_queued_bytes = 8'000'000;
+  h.backbone->set_limits(now);
+  CHECK(h.emit(s.session, large).result == emit_result::kept);
+  now.max_send_size = 1'000'000;
+  h.backbone->set_limits(now);
+  CHECK(h.emit(s.session, large).result == emit_result::too_large);
+}
+
+TEST_CASE("an event that has no room waits for it, and closes nobody") {
+  session_harness h{plain(), 2, [](auto& o) { o.limits.max_queued_bytes = 10'000; }};
+  const auto s = h.spawn("plain", {.id = "s"});
+  for (int i = 0; i < 3; ++i)
+    CHECK(h.emit(s.session, std::string(9'000, '1')).result == emit_result::kept);
+  for (const std::size_t loop : {0, 1}) {
+    auto c = h.attach("s", s.token, 0, {}, loop, 0);
+    h.backbone->broadcast(message::text(std::string(500, 'b')), {});
+    h.run();
+    for (int i = 0; i < 60; ++i) {
+      c.link->kernel_takes(1'000);
+      h.run();
+      CHECK(h.snapshot({c.handle, c.link}).queued_bytes <= 10'000);
+    }
+    auto got = c.offsets();
+    std::erase(got, 0U);  // the broadcast
+    CHECK(got == offsets{1, 2, 3});
+    CHECK_FALSE(c.closed_with());
+  }
+}
+
+TEST_CASE("a queue of one message, or of two, is enough") {
+  for (const std::uint32_t most : {1, 2, 3}) {
+    for (const std::size_t loop : {0, 1}) {
+      session_harness h{plain(), 2, [&](auto& o) { o.limits.max_queued_messages = most; }};
+      const auto s = h.spawn("plain", {.id = "s"});
+      for (int i = 0; i < 10; ++i) h.emit(s.session);
+      auto c = h.attach("s", s.token, 0, {}, loop);
+      CHECK(c.offsets().size() == 10);
+      for (int i = 0; i < 10; ++i) h.emit(s.session);
+      REQUIRE(c.offsets().size() == 20);
+      CHECK(c.offsets().back() == 20);
+      CHECK_FALSE(c.closed_with());
+    }
+  }
+}
+
+TEST_CASE("where even the first message has no room, the client is sent away") {
+  session_harness h{plain(), 1, [](auto& o) { o.limits.max_queued_bytes = 100; }};
+  const auto s = h.spawn("plain", {.id = "s"});
+  const auto c = h.attach("s", s.token);
+  CHECK(c.closed_with() == close_code::internal_error);
+  CHECK(c.texts().empty());
+  CHECK(s.session.state() == session_state::reconnecting);
+}
+
+TEST_CASE("nothing comes before the message that tells where it stands, whoever sends") {
+  for (const std::size_t loop : {0, 1}) {
+    session_harness h{plain(), 2};
+    const auto s = h.spawn("plain", {.id = "s", .user = "ann"});
+    h.emit(s.session);
+    auto link = std::make_shared<fake_link>();
+    actors::connection_seed seed{"127.0.0.1:1", "ann", "/ws"};
+    seed.attach =
+        std::make_unique<protocol::attach_request>(protocol::attach_request{"s", s.token, 0, {}});
+    const auto handle = h.backbone->connect(loop, link, std::move(seed));
+    answers<send_result> sent;
+    answers<broadcast_summary> broadcasts;
+    for (int i = 0; i < 20; ++i) {
+      if (i == 3) link->upgrade();
+      handle.send(message::text("by handle"), sent.next());
+      h.backbone->send(handle.id(), message::text("by id"), sent.next());
+      h.backbone->send_to_user("ann", message::text("to a user"), broadcasts.next());
+      h.backbone->broadcast(message::text("to all"), {}, broadcasts.next());
+      h.backbone->broadcast(message::text("to all, unasked"), {});
+      for (auto& l : h.loops) l->turn();
+      h.side->turn();
+    }
+    h.run();
+    const auto all = texts_in(link->sent);
+    REQUIRE(all.size() > 2);
+    CHECK(all[0].find("attached") != std::string::npos);
+    CHECK(number_in(all[1], "offset") == 1);
+    CHECK(std::ranges::count(all, std::string{"to all, unasked"}) > 0);
+    CHECK(sent.once_each());
+    CHECK(sent.count(send_result::accepted) > 0);
+    CHECK(sent.count(send_result::written) > 0);
+    CHECK(broadcasts.once_each());
+  }
+}
+
 // --- the end --------------------------------------------------------------------------------------------------------
 
 TEST_CASE("the end: behind what was emitted, its clients are told, and so is who comes later") {

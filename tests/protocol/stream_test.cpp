@@ -37,6 +37,17 @@ TEST_CASE("numbers begin at 1 and have no gap; what was appended can be read") {
   CHECK(s.at(11) == nullptr);
 }
 
+TEST_CASE("the largest of what is behind a place") {
+  stream s{"epoch", {3, 1'000'000, 1h}};
+  CHECK(s.largest_after(0) == 0);
+  for (const std::size_t size : {500, 20, 30, 10}) s.append(of(size), start);
+  CHECK(s.largest_after(0) == of(30).frame().size());  // the first one is gone
+  CHECK(s.largest_after(2) == of(30).frame().size());
+  CHECK(s.largest_after(3) == of(10).frame().size());
+  CHECK(s.largest_after(4) == 0);
+  CHECK(s.largest_after(UINT64_MAX) == 0);
+}
+
 TEST_CASE("who can be caught up: everything after its position is kept, and the position is one of "
           "this epoch") {
   stream s{"epoch", {3, 1'000'000, 1h}};

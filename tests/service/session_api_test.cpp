@@ -219,6 +219,9 @@ TEST_SUITE("service/session_api") {
              R"({"session": "r1", "type": "t", "data": ")" + std::string(300'000, 'x') + "\"}");
     CHECK(large.status == 413);
     CHECK(large.body.at("result").at("outcome") == "too_large");
+    CHECK(large.body.at("error").as_string().find("262144 bytes with 400") !=
+          std::string_view::npos);
+    CHECK(large.body.at("error").as_string().ends_with("(max_bytes)"));
     const auto name = post(api(), "/api/emit", R"({"session": "r1", "type": "a b", "data": 1})");
     CHECK(name.status == 400);
     CHECK(emit("r1").status == 202);

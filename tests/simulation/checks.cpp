@@ -13,6 +13,9 @@ void world::look_at(peer& p) {
     if (frame.opcode != 1) continue;
     const bool is_events = frame.payload.starts_with('{');
     if (!is_events) {
+      require(p.reader == SIZE_MAX || readers_[p.reader].greeted(),
+              fmt::format("link {}: a session's, and the first message is {}", p.seen.number(),
+                          frame.payload));
       ledger_.arrived(p.seen.number(), frame.payload);
       continue;
     }
@@ -27,9 +30,9 @@ void world::look_at(peer& p) {
 void world::check_bounds(const peer& p) const {
   // A Close frame, a pong and the greeting of a session have room of their own.
   constexpr std::size_t beside = 300;
-  require(p.seen.link().queued_bytes() <= most_queued_ + beside,
+  require(p.seen.link().queued_bytes() <= p.most_queued + beside,
           fmt::format("link {}: {} bytes are queued, of {}", p.seen.number(),
-                      p.seen.link().queued_bytes(), most_queued_));
+                      p.seen.link().queued_bytes(), p.most_queued));
 }
 
 void world::check() {

@@ -112,6 +112,33 @@ void world::check_summary(const shutdown_summary& s) const {
                       s.messages_refused));
 }
 
+/// To each session that nobody is attached to, one of its readers: it must not be sent away again and again.
+void world::come_back() {
+  const auto has_socket = [this](std::size_t r) { return readers_[r].link().has_value(); };
+  std::vector<std::size_t> back;
+  for (const auto& s : sessions_) {
+    if (s.handle.state() == session_state::ended) continue;
+    if (std::ranges::any_of(s.readers, has_socket)) continue;
+    const auto one = std::ranges::find_if(
+        s.readers, [this](std::size_t r) { return !readers_[r].stays_away(); });
+    if (one != s.readers.end()) back.push_back(*one);
+  }
+  for (const auto r : back) attach(r);
+  for (auto& p : peers_) p->seen.link().upgrade();
+  for (int i = 0; i < 3; ++i) {
+    for (auto& p : peers_) p->seen.link().kernel_takes(SIZE_MAX / 2);
+    harness_->run();
+    check();
+  }
+  for (const auto r : back) {
+    if (sessions_[readers_[r].session()].handle.state() == session_state::ended) continue;
+    require(readers_[r].greeted() && has_socket(r) &&
+                !peers_[*readers_[r].link()]->seen.link().sealed(),
+            fmt::format("reader {} came back while all was quiet, and was sent away", r));
+  }
+  check_all_caught_up();
+}
+
 void world::becomes_quiet() {
   note("all becomes quiet");
   for (int i = 0; i < 3; ++i) {
@@ -122,6 +149,7 @@ void world::becomes_quiet() {
   check_all_caught_up();
   harness_->advance(1'100ms);  // closes that nobody answers; twice the time for who took something
   check();
+  if (!going_down_) come_back();
   check_living();
   check_tally();
   check_traffic();

@@ -61,14 +61,11 @@ totals& totals::operator+=(const totals& o) {
   return *this;
 }
 
-world::world(std::uint64_t seed, bool traces)
-    : random_(seed), traces_(traces), most_queued_(chance(50) ? 400 : 4'000) {
+world::world(std::uint64_t seed, bool traces) : random_(seed), traces_(traces) {
   const auto loops = 1 + below(3);
   const auto policy = static_cast<slow_policy>(below(4));
   const auto adjust = [&](actors::backbone_options& o) {
-    o.limits.max_queued_messages = chance(50) ? 6 : 40;
-    o.limits.max_queued_bytes = most_queued_;
-    o.limits.max_send_size = 1'000;
+    change(o.limits);
     o.limits.max_unhandled_messages = 3;
     o.limits.max_sessions = most_sessions;
     o.limits.close_timeout = 500ms;
@@ -89,6 +86,22 @@ world::world(std::uint64_t seed, bool traces)
   };
   harness_ = std::make_unique<test::session_harness>(types(), loops, adjust);
   note("{} loops, queues of {} bytes, {}", loops, most_queued_, to_string(policy));
+}
+
+/// Those on messages and queues: for connections that come from now on, and for what is emitted from now on.
+void world::change(limits& l) {
+  l.max_queued_messages =
+      chance(10) ? static_cast<std::uint32_t>(1 + below(2)) : (chance(50) ? 6 : 40);
+  l.max_queued_bytes = most_queued_ = chance(50) ? 4'000 : 400 + below(600);
+  l.max_send_size = chance(50) ? 1'000 : 400 + below(600);
+}
+
+void world::reload() {
+  auto now = harness_->backbone->limits();
+  change(now);
+  note("now queues hold {} messages and {} bytes, a message {}", now.max_queued_messages,
+       now.max_queued_bytes, now.max_send_size);
+  harness_->backbone->set_limits(now);
 }
 
 totals world::run(std::size_t steps) {
@@ -113,24 +126,13 @@ void world::step() {
     unsigned weight;
     void (world::*what)();
   };
-  static constexpr std::array<choice, 18> all{{
-      {40, &world::turn_loops},
-      {5, &world::connect},
-      {6, &world::upgrade},
-      {6, &world::peer_speaks},
-      {12, &world::peer_reads},
-      {3, &world::peer_leaves},
-      {12, &world::send},
-      {3, &world::broadcast},
-      {2, &world::close},
-      {1, &world::kill},
-      {3, &world::time_passes},
-      {6, &world::time_creeps},
-      {2, &world::spawn},
-      {14, &world::emit},
-      {7, &world::attach},
-      {1, &world::end_session},
-      {2, &world::reads_inbox},
+  static constexpr std::array<choice, 19> all{{
+      {40, &world::turn_loops}, {5, &world::connect},     {6, &world::upgrade},
+      {6, &world::peer_speaks}, {12, &world::peer_reads}, {3, &world::peer_leaves},
+      {12, &world::send},       {3, &world::broadcast},   {2, &world::close},
+      {1, &world::kill},        {3, &world::time_passes}, {6, &world::time_creeps},
+      {1, &world::reload},      {2, &world::spawn},       {14, &world::emit},
+      {7, &world::attach},      {1, &world::end_session}, {2, &world::reads_inbox},
       {1, &world::goes_down},
   }};
   unsigned sum = 0;
@@ -198,8 +200,10 @@ std::size_t world::begin_link(std::string user, std::size_t reader,
        link->room == SIZE_MAX ? "all" : std::to_string(link->room));
   actors::connection_seed seed{"127.0.0.1:5", std::move(user), "/ws", {}, std::move(attach)};
   auto handle = harness_->backbone->connect(loop, link, std::move(seed));
-  peers_.push_back(std::make_shared<peer>(
-      peer{observed_link{number, std::move(link)}, std::move(handle), reader}));
+  peers_.push_back(std::make_shared<peer>(peer{.seen = observed_link{number, std::move(link)},
+                                               .handle = std::move(handle),
+                                               .reader = reader,
+                                               .most_queued = most_queued_}));
   return number;
 }
 
@@ -375,7 +379,8 @@ void world::emit() {
   const auto number = ++s.last_number;
   note("{}: emit {}", s.handle.id(), number);
   s.answers.push_back({.number = number});
-  s.handle.emit("e", std::to_string(number), std::move(how),
+  const auto padding = below(chance(20) ? 600 : 40);
+  s.handle.emit("e", std::to_string(number) + std::string(padding, ' '), std::move(how),
                 [this, which, answer = s.answers.size() - 1](const emit_report& r) {
                   promised([&] { sessions_[which].answered(answer, r); });
                 });
@@ -383,7 +388,10 @@ void world::emit() {
 
 void world::attach() {
   if (readers_.empty()) return;
-  const auto which = readers_.size() - 1 - below(std::min<std::size_t>(readers_.size(), 8));
+  attach(readers_.size() - 1 - below(std::min<std::size_t>(readers_.size(), 8)));
+}
+
+void world::attach(std::size_t which) {
   auto& r = readers_[which];
   auto& s = sessions_[r.session()];
   if (r.link() || r.stays_away() || s.handle.state() == session_state::ended) return;

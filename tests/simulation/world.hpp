@@ -42,6 +42,7 @@ class world {
     std::size_t reader = SIZE_MAX;  // of a session; SIZE_MAX: none
     bool gone = false;              // its link has ended and its end was dealt with
     bool answered = false;          // its Close frame
+    std::size_t most_queued = 0;    // bytes, as the limits were when it came
   };
   struct closing {
     std::size_t answers = 0;
@@ -83,6 +84,7 @@ class world {
   void kill();
   void time_passes();
   void time_creeps();
+  void reload();
   void spawn();
   void emit();
   void attach();
@@ -95,6 +97,9 @@ class world {
   [[nodiscard]] peer* some_peer();
   [[nodiscard]] const peer* find(connection_id) const;
   [[nodiscard]] send_options some_options();
+  void change(limits&);
+  void attach(std::size_t reader);
+  void come_back();
   void broadcast_once();
   void drain(bool at_once);
   [[nodiscard]] std::function<void(shutdown_summary)> next_summary();
@@ -115,7 +120,7 @@ class world {
   const bool traces_;
   std::vector<std::string> trace_;
   std::uint64_t step_ = 0;
-  std::size_t most_queued_;
+  std::size_t most_queued_ = 0;       // by a connection that comes now
   std::size_t most_kept_ = SIZE_MAX;  // by all sessions
   std::string broken_;
   // Above the harness: its last callbacks go here.
