@@ -131,6 +131,7 @@ TEST_SUITE("wire/limits") {
     live_server server{std::move(options)};
     auto flooder = server.join();
     auto modest = server.join();
+    const auto began = std::chrono::steady_clock::now();
     std::jthread flood{[&] {
       const std::string frame = text_frame(std::string(1000, 'x'));
       while (flooder.client.try_send(frame)) continue;
@@ -139,7 +140,9 @@ TEST_SUITE("wire/limits") {
     CHECK(end.code == close_code::policy_violation);
     CHECK(end.reason == "rate");
     CHECK(end.by == initiator::limit);
-    CHECK(received < 500);
+    // As many as its rate allows in the time that it took, and a burst; the rest is for what one read brings.
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    CHECK(static_cast<double>(received) < 50 * (took.count() + 0.2) + 400);
     modest.client.send(text_frame("x"));
     CHECK(eventually([&] { return server.snapshot_of(modest.handle).counts.messages_in == 1; }));
   }

@@ -37,6 +37,9 @@ class live_server {
   explicit live_server(server_options options = {}, client_maker make_client = plain_client)
       : make_client_(std::move(make_client)) {
     options.listen = "127.0.0.1:0";
+    // These clients answer no pings, and a slow machine must not end them for that.
+    if (options.limits.ping_interval == limits{}.ping_interval)
+      options.limits.ping_interval = std::chrono::hours{1};
     if (!options.on_upgrade && !options.on_upgrade_async) {
       options.on_upgrade = [](const upgrade_request& r) -> admission {
         return admit{std::string{r.query}};
