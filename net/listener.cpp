@@ -57,10 +57,9 @@ class listening final : public listener {
       for (const auto& on : loops_) {
         auto sockets = std::make_shared<socket_group>(on, limits_, options.hits, options.logger,
                                                       crowd_, options.compression);
-        gates_.push_back(
-            std::make_shared<gate>(listen_on(*on, at),
-                                   gate::options{std::move(sockets), service, options.max_body,
-                                                 address_, options.refusals_at_once, options.tls}));
+        gates_.push_back(std::make_shared<gate>(
+            listen_on(*on, at), gate::options{std::move(sockets), service, options.max_body,
+                                              address_, options.refusals_at_once, options.tls}));
       }
     } catch (const boost::system::system_error& e) {
       throw std::system_error(e.code(), "cannot listen on " + options.address);

@@ -32,7 +32,8 @@ struct broadcast_options {
   std::size_t in_flight = 1;
   std::size_t senders = 0;  ///< 0: as many as in flight
   std::size_t silent_readers = 0;
-  std::size_t fill = 0;  ///< bytes to each before the warm-up, twice: first in large messages; 0: none
+  std::size_t fill =
+      0;  ///< bytes to each before the warm-up, twice: first in large messages; 0: none
   window_options window;
 };
 
