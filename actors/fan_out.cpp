@@ -156,7 +156,8 @@ std::size_t meant_for(const environment& env, std::vector<connection_id> except)
     return id.loop >= env.loops.size() || id.serial == 0 || id.serial > latest;
   });
   std::ranges::sort(except);
-  except.erase(std::ranges::unique(except).begin(), except.end());
+  except.erase(std::unique(except.begin(), except.end()),
+               except.end());  // clang 14 builds no subrange
   return there > except.size() ? there - except.size() : std::min<std::size_t>(there, 1);
 }
 
