@@ -93,6 +93,7 @@ struct listener_options {
   std::shared_ptr<protocol::limit_hits> hits = {};  ///< null: counted for nobody
   std::shared_ptr<class tls_context> tls = {};      ///< null: none
   compression_options compression = {};
+  std::shared_ptr<struct deflate_counts> compressed = {};  ///< null: counted for nobody
 };
 
 /// Accepts sockets on every loop that it is given (SO_REUSEPORT, one each) and speaks HTTP/1.1 on them.

@@ -77,6 +77,11 @@ void server::impl::start_loops() {
 }
 
 void server::impl::start_backbone() {
+  std::function<message(const message&)> compress;
+  if (options_.compression.enabled)
+    compress = [workshop =
+                    std::make_shared<net::deflate_workshop>(options_.compression, compressed_)](
+                   const message& what) { return workshop->with_compressed_form(what); };
   backbone_ = std::make_unique<actors::backbone>(
       actors::backbone_options{.loops = {loops_.begin(), loops_.end()},
                                .side = side_,
@@ -92,7 +97,8 @@ void server::impl::start_backbone() {
                                .per_connection = std::move(options_.per_connection),
                                .per_user = std::move(options_.per_user),
                                .session_types = options_.session_types,
-                               .valid_json = &service::is_json});
+                               .valid_json = &service::is_json,
+                               .compress = std::move(compress)});
 }
 
 void server::impl::start_listeners() {
@@ -115,7 +121,8 @@ void server::impl::start_listeners() {
                                            .logger = options_.logger,
                                            .hits = hits_,
                                            .tls = tls_,
-                                           .compression = options_.compression},
+                                           .compression = options_.compression,
+                                           .compressed = compressed_},
                                           loops_, clients);
   {
     const std::lock_guard lock{mutex_};
@@ -188,6 +195,7 @@ service::server_status server::impl::status() const {
   s.loops = loops_.size();
   s.connections = backbone_->connection_count();
   s.stream_bytes = backbone_->stream_bytes();
+  s.compressed = compressed_->compressed;
   s.max_total_stream_bytes = backbone_->limits().max_total_stream_bytes;
   const std::lock_guard lock{mutex_};
   s.listen = address_;

@@ -18,6 +18,7 @@ struct server_status {
   protocol::wall_time started = {};
   std::string listen = {}, internal = {}, actors = {};
   std::size_t loops = 0, connections = 0, sockets = 0;
+  std::uint64_t compressed = 0;                        // messages, so far
   std::size_t stream_bytes = 0;                        // of events that all sessions keep
   std::size_t max_total_stream_bytes = 0;              // the budget for them
   std::optional<actors::gateway_counts> gateway = {};  // none: no other process can spawn sessions

@@ -52,7 +52,7 @@ TEST_SUITE("service/metrics") {
     upgrade_refusals refusals;
     refusals.add(upgrade_refusal::token_expired);
     const auto text = page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}},
-                                  {.ready = true, .sockets = 48}, hits, refusals, {}, {});
+                                  {.ready = true, .sockets = 48, .compressed = 9}, hits, refusals, {}, {});
     CAPTURE(text);
     CHECK(has_line(text, R"(fairlead_connections{state="open"} 40)"));
     CHECK(has_line(text, "fairlead_connections_opened_total 60"));
@@ -62,6 +62,7 @@ TEST_SUITE("service/metrics") {
     CHECK(has_line(text, "fairlead_messages_received_total 200"));
     CHECK(has_line(text, R"(fairlead_messages_sent_total{outcome="written"} 100)"));
     CHECK(has_line(text, R"(fairlead_messages_sent_total{outcome="expired"} 0)"));
+    CHECK(has_line(text, "fairlead_compressed_messages_total 9"));
     CHECK(has_line(text, "fairlead_queued_bytes 8192"));
     CHECK(has_line(text, R"(fairlead_mailbox_messages{actor="roster"} 4)"));
     CHECK(has_line(text, R"(fairlead_close_duration_seconds_bucket{le="0.025"} 0)"));
@@ -130,7 +131,7 @@ TEST_SUITE("service/metrics") {
       CHECK(text.find("# HELP " + name + " ") != std::string::npos);
       CHECK(name.ends_with("_total") == (type == "counter"));
     }
-    CHECK(families.size() == 43);
+    CHECK(families.size() == 44);
   }
 
   TEST_CASE("a loop that does not answer keeps its last figures: no counter goes back") {

@@ -69,6 +69,7 @@ world::world(std::uint64_t seed, bool traces)
     o.limits.max_queued_messages = chance(50) ? 6 : 40;
     o.limits.max_queued_bytes = most_queued_;
     o.limits.max_send_size = 1'000;
+    o.compress = [](const message& m) { return test::without_padding(m.frame()).beside(m); };
     o.limits.max_unhandled_messages = 3;
     o.limits.max_sessions = most_sessions;
     o.limits.close_timeout = 500ms;
