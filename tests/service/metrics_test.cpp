@@ -51,8 +51,9 @@ TEST_SUITE("service/metrics") {
     hits.add(limit_hit::overflow, 7);
     upgrade_refusals refusals;
     refusals.add(upgrade_refusal::token_expired);
-    const auto text = page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}},
-                                  {.ready = true, .sockets = 48, .compressed = 9}, hits, refusals, {}, {});
+    const auto text =
+        page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}},
+                    {.ready = true, .sockets = 48, .compressed = 9}, hits, refusals, {}, {});
     CAPTURE(text);
     CHECK(has_line(text, R"(fairlead_connections{state="open"} 40)"));
     CHECK(has_line(text, "fairlead_connections_opened_total 60"));
