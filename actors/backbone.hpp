@@ -48,6 +48,8 @@ struct backbone_options {
   fairlead::session_types session_types = {};             ///< what may be spawned
   std::function<std::string()> make_token = {};           ///< null: `make_secret`
   std::function<bool(std::string_view)> valid_json = {};  ///< null: everything is
+  /// Gives a broadcast its compressed form, if somebody would take it; on the first loop. Null: none has one.
+  std::function<message(const message&)> compress = {};
 };
 
 /// What is known of a connection before it exists.

@@ -23,12 +23,18 @@ void supervisor::tell_rosters(const Message& m) {
   for (auto& here : env_.loops) tell(here.roster, m);
 }
 
+/// Here, where it passes once for all loops. Not if it is too large to be sent.
+message supervisor::compressed(const message& what) const {
+  const auto& compress = env_.options.compress;
+  return compress && what.size() <= env_.limits().max_send_size ? compress(what) : what;
+}
+
 caf::behavior supervisor::make_behavior() {
   rosters_.resize(env_.loops.size());
   for (auto& here : env_.loops) monitor(here.roster);
   return {
       [this](const broadcast& m) {
-        tell_rosters(fan_out{m.what, m.except, m.asked, m.counted, m.terms});
+        tell_rosters(fan_out{compressed(m.what), m.except, m.asked, m.counted, m.terms});
       },
       [this](const send_user& m) {
         tell_rosters(fan_out_to_user{m.user, m.what, m.asked, m.counted, m.terms});

@@ -35,6 +35,7 @@ class supervisor final : public pinned_actor {
   void drained();
   void take_down();
   void end_sessions();
+  [[nodiscard]] message compressed(const message&) const;
   template <class Message>
   void tell_rosters(const Message&);
 

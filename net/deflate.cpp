@@ -7,6 +7,7 @@
 
 #include <zlib.h>
 
+#include "protocol/compressed_form.hpp"
 #include "protocol/frame.hpp"
 
 namespace fairlead::net {
@@ -86,6 +87,13 @@ z_stream& deflate_workshop::inflater() {
 // --- out ------------------------------------------------------------------------------------------------------------
 
 void deflate_workshop::compress(protocol::chunk& what, int window_bits) {
+  const auto* const form = protocol::compressed_form::of(what.storage);
+  if (form && window_bits == most_bits) {
+    what.size = form->size;
+    what.storage =
+        std::shared_ptr(form->storage);  // a copy: `form` may end with what it lies beside
+    return;
+  }
   const auto same = [&](const entry& e) {
     return e.plain == what.storage && e.window_bits == window_bits;
   };
@@ -97,6 +105,18 @@ void deflate_workshop::compress(protocol::chunk& what, int window_bits) {
   }
   what.storage = found->made;
   what.size = found->size;
+}
+
+message deflate_workshop::with_compressed_form(const message& what) {
+  if (counts_->takers == 0 || what.size() < options_.min_size) return what;
+  const auto e = make(protocol::as_chunk(what), most_bits);
+  return protocol::compressed_form{e.made, e.size}.beside(what);
+}
+
+auto deflate_workshop::count_in(int window_bits) noexcept -> taker {
+  if (window_bits != most_bits) return nullptr;
+  ++counts_->takers;
+  return taker{&counts_->takers};
 }
 
 /// Frames that are too short or do not shrink stay as they are.
@@ -129,6 +149,7 @@ auto deflate_workshop::make(const protocol::chunk& plain, int window_bits) -> en
 /// Into `deflated_`. False if that is no smaller.
 bool deflate_workshop::deflate(std::string_view payload, int window_bits) {
   auto& z = deflater(window_bits);
+  ++counts_->compressed;
   ::deflateReset(&z);
   deflated_.resize(payload.size() + tail.size());  // what does not fit is no smaller
   feed(z, payload);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <string_view>
 
 #include <fairlead/compression.hpp>
+#include <fairlead/message.hpp>
 
 #include "protocol/chunk.hpp"
 
@@ -16,18 +18,36 @@ struct z_stream_s;
 
 namespace fairlead::net {
 
+/// What the workshops of one server share. Any thread.
+struct deflate_counts {
+  std::atomic<std::uint64_t> compressed{0};  ///< messages, those that did not shrink included
+  std::atomic<std::size_t> takers{
+      0};  ///< connections that agreed on the largest window, as nearly all do
+};
+
 /// Compresses and inflates for the connections of one loop. Since no context outlives a message, one set of zlib's
 /// buffers serves them all. Loop's thread only.
 class deflate_workshop {
  public:
-  explicit deflate_workshop(const compression_options& o) : options_(o) {}
+  explicit deflate_workshop(const compression_options& o, std::shared_ptr<deflate_counts> counts =
+                                                              std::make_shared<deflate_counts>())
+      : options_(o), counts_(std::move(counts)) {}
   ~deflate_workshop();
   deflate_workshop(const deflate_workshop&) = delete;
   deflate_workshop& operator=(const deflate_workshop&) = delete;
 
-  /// Replaces a chunk's frames by the same with their payloads compressed, where that makes them smaller. What was asked
-  /// for lately is not made again: a broadcast's connections get the same bytes.
+  /// Replaces a chunk's frames by the same with their payloads compressed, where that makes them smaller. They are not made
+  /// again if they are there, beside the plain ones, or were asked for lately.
   void compress(protocol::chunk&, int window_bits);
+  /// With its compressed form, if it is long enough and some connection of the server would take it.
+  [[nodiscard]] message with_compressed_form(const message&);
+
+  struct leave {
+    void operator()(std::atomic<std::size_t>* takers) const noexcept { --*takers; }
+  };
+  /// Counts a connection for as long as it is held. Not longer than the workshop lives.
+  using taker = std::unique_ptr<std::atomic<std::size_t>, leave>;
+  [[nodiscard]] taker count_in(int window_bits) noexcept;
 
   enum class inflating : std::uint8_t { done, too_large, bad };
   /// Inflates one message's payload into `inflated()`. No more than `most` bytes are ever made of it.
@@ -55,6 +75,7 @@ class deflate_workshop {
   [[nodiscard]] z_stream_s& inflater();
 
   const compression_options options_;
+  const std::shared_ptr<deflate_counts> counts_;
   // By window. Each of these is made when it is first needed.
   std::array<std::unique_ptr<z_stream_s, end_deflate>, most_bits - least_bits + 1> deflaters_;
   std::unique_ptr<z_stream_s, end_inflate> inflater_;

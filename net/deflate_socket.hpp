@@ -21,8 +21,9 @@ class deflate_socket {
   using executor_type = tls_socket::executor_type;
   using lowest_layer_type = tls_socket::lowest_layer_type;
 
-  deflate_socket(tls_socket socket, const deflate_agreement& agreed)
-      : socket_(std::move(socket)), agreed_(agreed) {}
+  deflate_socket(tls_socket socket, const deflate_agreement& agreed,
+                 deflate_workshop::taker counted)
+      : socket_(std::move(socket)), agreed_(agreed), counted_(std::move(counted)) {}
 
   [[nodiscard]] executor_type get_executor() const noexcept { return socket_.get_executor(); }
   [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return socket_.lowest_layer(); }
@@ -78,6 +79,7 @@ class deflate_socket {
 
   tls_socket socket_;
   const deflate_agreement agreed_;
+  deflate_workshop::taker counted_;
   compressed_marks marks_;
 };
 

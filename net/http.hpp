@@ -95,6 +95,7 @@ struct listener_options {
   compression_options compression = {};
   /// So many sockets past the limit are still told so; what comes on top of them is closed unheard.
   std::size_t refusals_at_once = 256;
+  std::shared_ptr<struct deflate_counts> compressed = {};  ///< null: counted for nobody
 };
 
 /// Accepts sockets on every loop that it is given (SO_REUSEPORT, one each) and speaks HTTP/1.1 on them.

@@ -564,7 +564,8 @@ std::shared_ptr<protocol::link> make_link(tls_socket socket,
                                           std::string_view already_read,
                                           const std::optional<deflate_agreement>& deflate) {
   if (deflate) {
-    deflate_socket compressing(std::move(socket), *deflate);
+    deflate_socket compressing(std::move(socket), *deflate,
+                               group->workshop().count_in(deflate->window_bits));
     std::string read(already_read);
     compressing.marks().scan(read.data(), read.size());
     return std::make_shared<basic_link<deflate_socket>>(std::move(compressing), group, from,

@@ -49,14 +49,16 @@ class listening final : public listener {
             std::shared_ptr<http_service> service)
       : loops_(std::move(loops)), limits_(std::make_shared<protocol::live_limits>(options.limits)) {
     if (!options.hits) options.hits = std::make_shared<protocol::limit_hits>();
+    if (!options.compressed) options.compressed = std::make_shared<deflate_counts>();
     const auto wanted = parse_address(options.address);
     try {
       const probe held(wanted);
       const auto at = held.endpoint();
       address_ = to_string(at);
       for (const auto& on : loops_) {
-        auto sockets = std::make_shared<socket_group>(on, limits_, options.hits, options.logger,
-                                                      crowd_, options.compression);
+        auto sockets =
+            std::make_shared<socket_group>(on, limits_, options.hits, options.logger, crowd_,
+                                           options.compression, options.compressed);
         gates_.push_back(std::make_shared<gate>(
             listen_on(*on, at), gate::options{std::move(sockets), service, options.max_body,
                                               address_, options.refusals_at_once, options.tls}));

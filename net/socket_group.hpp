@@ -59,14 +59,15 @@ class socket_group {
  public:
   socket_group(std::shared_ptr<loop> on, std::shared_ptr<const protocol::live_limits> bounds,
                std::shared_ptr<protocol::limit_hits> hits, std::shared_ptr<log> sink,
-               std::shared_ptr<net::crowd> all, const compression_options& compression = {})
+               std::shared_ptr<net::crowd> all, const compression_options& compression = {},
+               std::shared_ptr<deflate_counts> compressed = std::make_shared<deflate_counts>())
       : loop_(std::move(on)),
         limits_(std::move(bounds)),
         hits_(std::move(hits)),
         logger_(std::move(sink)),
         crowd_(std::move(all)),
         compression_(compression),
-        workshop_(compression) {}
+        workshop_(compression, std::move(compressed)) {}
 
   [[nodiscard]] net::loop& home() const noexcept { return *loop_; }
   [[nodiscard]] const std::shared_ptr<net::loop>& loop_handle() const noexcept { return loop_; }

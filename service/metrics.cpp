@@ -118,7 +118,7 @@ void add_connections(page& out, const totals& all) {
                 all.counts.tally.closing);
 }
 
-void add_messages(page& out, const totals& all) {
+void add_messages(page& out, const totals& all, const server_status& server) {
   const auto& passed = all.counts.totals;
   out.counter("fairlead_messages_received_total", "Messages from clients.")
       .value(passed.messages_in);
@@ -129,6 +129,9 @@ void add_messages(page& out, const totals& all) {
     out.value(passed.outcomes[i], {{"outcome", to_string(static_cast<send_result>(i))}});
   out.counter("fairlead_sent_bytes_total", "Bytes of written messages, frame headers included.")
       .value(passed.bytes_written);
+  out.counter("fairlead_compressed_messages_total",
+              "Compressions made; of a broadcast one, whoever gets it.")
+      .value(server.compressed);
   out.gauge("fairlead_queued_messages", "Accepted for connections and not settled.")
       .value(all.counts.queued_messages);
   out.gauge("fairlead_queued_bytes", "Their bytes.").value(all.counts.queued_bytes);
@@ -278,7 +281,7 @@ std::string metrics_page::render(const actors::metrics_snapshot& now, const serv
   const auto all = sum_of(last_);
   page out;
   add_connections(out, all);
-  add_messages(out, all);
+  add_messages(out, all, server);
   add_actors(out, now, all);
   add_sessions(out, kinds, server);
   if (server.gateway) add_gateway(out, *server.gateway);

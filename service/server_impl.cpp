@@ -86,6 +86,11 @@ void server::impl::start_loops() {
 }
 
 void server::impl::start_backbone() {
+  std::function<message(const message&)> compress;
+  if (options_.compression.enabled)
+    compress = [workshop =
+                    std::make_shared<net::deflate_workshop>(options_.compression, compressed_)](
+                   const message& what) { return workshop->with_compressed_form(what); };
   backbone_ = std::make_unique<actors::backbone>(
       actors::backbone_options{.loops = {loops_.begin(), loops_.end()},
                                .side = side_,
@@ -101,7 +106,8 @@ void server::impl::start_backbone() {
                                .per_connection = std::move(options_.per_connection),
                                .per_user = std::move(options_.per_user),
                                .session_types = options_.session_types,
-                               .valid_json = &service::is_json});
+                               .valid_json = &service::is_json,
+                               .compress = std::move(compress)});
 }
 
 /// How many of the process' descriptors clients get under these limits; warns if those are too few.
@@ -144,7 +150,8 @@ void server::impl::start_listeners() {
                                            .hits = hits_,
                                            .tls = tls_,
                                            .compression = options_.compression,
-                                           .refusals_at_once = share.refusals},
+                                           .refusals_at_once = share.refusals,
+                                           .compressed = compressed_},
                                           loops_, clients);
   {
     const std::lock_guard lock{mutex_};
@@ -218,6 +225,7 @@ service::server_status server::impl::status() const {
   s.connections = backbone_->connection_count();
   if (options_.logger) s.log_lines_lost = lines_lost(*options_.logger);
   s.stream_bytes = backbone_->stream_bytes();
+  s.compressed = compressed_->compressed;
   s.max_total_stream_bytes = backbone_->limits().max_total_stream_bytes;
   const std::lock_guard lock{mutex_};
   s.listen = address_;

@@ -11,6 +11,7 @@
 
 #include "actors/backbone.hpp"
 #include "actors/session_gateway.hpp"
+#include "net/deflate.hpp"
 #include "net/http.hpp"
 #include "net/loop.hpp"
 #include "net/tls_context.hpp"
@@ -64,6 +65,7 @@ class server::impl {
   const std::shared_ptr<protocol::limit_hits> hits_ = std::make_shared<protocol::limit_hits>();
   const std::shared_ptr<service::upgrade_refusals> refusals_ =
       std::make_shared<service::upgrade_refusals>();
+  const std::shared_ptr<net::deflate_counts> compressed_ = std::make_shared<net::deflate_counts>();
   std::vector<std::shared_ptr<net::loop>> loops_;  // connections live here
   std::shared_ptr<net::loop>
       side_;  // the internal listener and collectors: answers when a loop is stuck

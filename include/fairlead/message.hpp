@@ -8,6 +8,10 @@
 
 namespace fairlead {
 
+namespace protocol {
+struct compressed_form;
+}
+
 enum class message_kind : std::uint8_t {
   text = 1,
   binary = 2
@@ -42,6 +46,7 @@ class message {
   [[nodiscard]] const std::shared_ptr<const char[]>& storage() const noexcept { return bytes_; }
 
  private:
+  friend struct protocol::compressed_form;  // travels with the storage
   std::shared_ptr<const char[]> bytes_;
   std::uint32_t size_ = 0;
   std::uint8_t header_ = 0;

@@ -194,6 +194,34 @@ TEST_CASE("folding: who has no room for the whole run gets what fits, one by one
   CHECK(h.log->count("send.overflow") == 1);
 }
 
+TEST_CASE("a compressed form is made once for all loops, and goes with the plain frames, folded or "
+          "not") {
+  texts made;
+  harness h{2, [&](auto& o) {
+              o.limits.max_send_size = 100;
+              o.compress = [&](const message& m) {
+                made.emplace_back(m.view());
+                const auto form = message::text("[" + made.back().substr(0, 1));
+                return protocol::compressed_form{form.storage(), 4}.beside(m);
+              };
+            }};
+  auto a = h.open({}, 0), b = h.open({}, 1), plain = h.open({}, 0);
+  a.link->compresses_padding = b.link->compresses_padding = true;
+  broadcast_all(h, {"1st", "2nd", "3rd"});
+  h.backbone->broadcast(message::text("4th"), {a.id()});
+  h.run();
+  broadcast_all(h, {"5th", std::string(101, 'x')});  // too large: sent to nobody
+  h.run();
+  CHECK(h.broadcast("6th").count(send_result::written) == 3);
+  CHECK(h.backbone->broadcast(message::text("7th"), {}, {.ttl = 1h}, {}));
+  h.run();
+  const texts all{"1st", "2nd", "3rd", "4th", "5th", "6th", "7th"};
+  CHECK(made == all);
+  CHECK(plain.texts() == all);
+  CHECK(a.texts() == texts{"[1", "[2", "[3", "[5", "[6", "[7"});
+  CHECK(b.texts() == texts{"[1", "[2", "[3", "[4", "[5", "[6", "[7"});
+}
+
 TEST_CASE("folding: more than a run holds arrives whole and in order") {
   harness h;
   auto a = h.open();

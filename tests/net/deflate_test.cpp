@@ -362,6 +362,39 @@ TEST_CASE("the connections of a loop share one compressed message; each window h
   CHECK(again.view() == first.view());
 }
 
+TEST_CASE(
+    "a form that lies beside the plain frames is taken for the largest window, by any workshop") {
+  const auto counts = std::make_shared<net::deflate_counts>();
+  net::deflate_workshop first(on, counts), second(on, counts);
+  const auto long_one = message::text(prose(2000));
+  const auto alone = first.with_compressed_form(long_one);  // nobody takes it
+  CHECK(alone.storage() == long_one.storage());
+  CHECK_FALSE(second.count_in(14));
+  const auto taker = second.count_in(15);
+  const auto both = first.with_compressed_form(long_one);
+  CHECK(both.frame() == long_one.frame());
+  CHECK(both.kind() == message_kind::text);
+  const auto compressed = [&](net::deflate_workshop& workshop, const message& m, int bits) {
+    auto what = protocol::as_chunk(m);
+    workshop.compress(what, bits);
+    return what;
+  };
+  const auto there = compressed(second, both, 15);
+  CHECK(counts->compressed == 1);
+  CHECK(there.storage == compressed(first, both, 15).storage);
+  CHECK(there.view() == compressed(second, long_one, 15).view());
+  CHECK(counts->compressed == 2);
+  CHECK(compressed(second, both, 9).storage != there.storage);
+  CHECK(counts->compressed == 3);
+
+  const auto same = message::make(message_kind::binary, noise(500));
+  const auto tried = first.with_compressed_form(same);
+  CHECK(compressed(second, tried, 15).storage == same.storage());  // and is not tried again
+  CHECK(counts->compressed == 4);
+  const auto small = message::text("short");
+  CHECK(first.with_compressed_form(small).storage() == small.storage());
+}
+
 TEST_CASE("a run of frames stays a run: each is compressed, or not, by itself") {
   net::deflate_workshop workshop(on);
   const std::vector<std::string> texts{prose(2000), "short", noise(500), prose(70'000), ""};

@@ -51,8 +51,9 @@ TEST_SUITE("service/metrics") {
     hits.add(limit_hit::overflow, 7);
     upgrade_refusals refusals;
     refusals.add(upgrade_refusal::token_expired);
-    const auto text = page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}},
-                                  {.ready = true, .sockets = 48}, hits, refusals, {}, {});
+    const auto text =
+        page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}},
+                    {.ready = true, .sockets = 48, .compressed = 9}, hits, refusals, {}, {});
     CAPTURE(text);
     CHECK(has_line(text, R"(fairlead_connections{state="open"} 40)"));
     CHECK(has_line(text, "fairlead_connections_opened_total 60"));
@@ -62,6 +63,7 @@ TEST_SUITE("service/metrics") {
     CHECK(has_line(text, "fairlead_messages_received_total 200"));
     CHECK(has_line(text, R"(fairlead_messages_sent_total{outcome="written"} 100)"));
     CHECK(has_line(text, R"(fairlead_messages_sent_total{outcome="expired"} 0)"));
+    CHECK(has_line(text, "fairlead_compressed_messages_total 9"));
     CHECK(has_line(text, "fairlead_queued_bytes 8192"));
     CHECK(has_line(text, R"(fairlead_mailbox_messages{actor="roster"} 4)"));
     CHECK(has_line(text, R"(fairlead_close_duration_seconds_bucket{le="0.025"} 0)"));

@@ -66,6 +66,7 @@ world::world(std::uint64_t seed, bool traces) : random_(seed), traces_(traces) {
   const auto policy = static_cast<slow_policy>(below(4));
   const auto adjust = [&](actors::backbone_options& o) {
     change(o.limits);
+    o.compress = [](const message& m) { return test::without_padding(m.frame()).beside(m); };
     o.limits.max_unhandled_messages = 3;
     o.limits.max_sessions = most_sessions;
     o.limits.close_timeout = 500ms;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/compressed_form.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/ports.hpp"
 #include "protocol/wire.hpp"
@@ -46,9 +47,9 @@ struct sent_frame {
 }
 
 /// The same frames without the dots at the end of their payloads: smaller, as by compression, and still to be read.
-inline void drop_padding(protocol::chunk& c) {
+inline protocol::compressed_form without_padding(std::string_view frames) {
   std::string shorter;
-  for (const auto& f : frames_in(c.view())) {
+  for (const auto& f : frames_in(frames)) {
     const auto size = f.payload.find_last_not_of('.') + 1;
     std::array<char, protocol::max_frame_header> header;
     const auto code = static_cast<protocol::opcode>(f.opcode);
@@ -57,8 +58,14 @@ inline void drop_padding(protocol::chunk& c) {
   }
   auto bytes = std::make_shared_for_overwrite<char[]>(shorter.size());
   std::ranges::copy(shorter, bytes.get());
-  c.storage = std::move(bytes);
-  c.size = static_cast<std::uint32_t>(shorter.size());
+  return {std::move(bytes), static_cast<std::uint32_t>(shorter.size())};
+}
+/// What a link that compresses does: as the real one, it looks first whether that was done already.
+inline void drop_padding(protocol::chunk& c) {
+  const auto* const beside = protocol::compressed_form::of(c.storage);
+  auto shorter = beside ? *beside : without_padding(c.view());
+  c.storage = std::move(shorter.storage);
+  c.size = shorter.size;
 }
 
 /// A link without a socket over the real wire: the test decides what the kernel takes and what the peer does.
