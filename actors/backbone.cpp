@@ -63,9 +63,13 @@ class backbone::impl {
       here.unit = std::make_shared<loop_unit>(system, loops[i]);
     }
     env.side = std::make_shared<loop_unit>(system, env.options.side);
-    for (auto& here : env.loops) here.roster = spawn_pinned<roster>(here.unit, env, here);
+    for (auto& here : env.loops) {
+      here.roster = spawn_pinned<roster>(here.unit, env, here);
+      here.unit->put_first(here.roster);
+    }
     env.sessions.register_types(env);
     env.supervisor = spawn_pinned<supervisor>(env.loops[0].unit, env);
+    env.loops[0].unit->put_first(env.supervisor);
   }
 
   ~impl() { system.await_all_actors_done(); }
