@@ -72,9 +72,12 @@ caf::behavior supervisor::make_behavior() {
 void supervisor::begin(std::chrono::milliseconds timeout) {
   const auto now = loop().now();
   if (env_.drain.phase == drain_phase::serving) began_ = now;
-  if (now + timeout >= deadline_at_) return;
-  deadline_at_ = now + timeout;
-  loop().schedule(deadline_, deadline_at_);
+  if (now + timeout < deadline_at_) schedule_deadline(now + timeout);
+}
+
+void supervisor::schedule_deadline(protocol::time_point when) {
+  deadline_at_ = when;
+  loop().schedule(deadline_, when);
 }
 
 void supervisor::on(begin_drain& m) {
@@ -96,7 +99,10 @@ void supervisor::on(begin_drain& m) {
 void supervisor::on(stop& m) {
   asked_to_stop_.push_back(std::move(m.asked));
   if (std::exchange(stopping_, true)) return;
-  if (env_.drain.phase == drain_phase::drained) return take_down();
+  if (env_.drain.phase == drain_phase::drained) {
+    schedule_deadline(loop().now() + m.deadline);
+    return take_down();
+  }
   begin(m.deadline);
   // All at once: the order matters to nobody, and any seed will do.
   how_ = {.spread = std::chrono::milliseconds{0},
@@ -120,7 +126,7 @@ void supervisor::close_everyone() {
 }
 
 void supervisor::on(stop_deadline) {
-  if (env_.drain.phase == drain_phase::drained) return;
+  if (env_.drain.phase == drain_phase::drained) return cut_sessions();
   if (env_.drain.phase == drain_phase::grace) close_everyone();
   env_.logger()(severity::warning, "server.stop_deadline",
                 {{"connections", std::uint64_t{env_.connections}}});
@@ -138,7 +144,7 @@ void supervisor::drained() {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(n, 0));
   };
   const auto& counts = env_.drain;
-  deadline_.cancel();
+  if (!stopping_) deadline_.cancel();  // else it is the sessions' as well
   summary_ = {.connections = counts.connections,
               .closed = counts.closed,
               .aborted = counts.aborted,
@@ -172,7 +178,16 @@ void supervisor::take_down() {
 
 void supervisor::end_sessions() {
   env_.sessions.seal();  // again, if it ends without a drain
-  for (const auto& session : env_.sessions.all()) tell(session->actor, retire{});
+  for (const auto& session : env_.sessions.all()) {
+    session->begin_end();
+    tell(session->actor, retire{});
+  }
+  if (loop().now() >= deadline_at_) cut_sessions();
+}
+
+/// What waits in their mailboxes is not waited for any more.
+void supervisor::cut_sessions() {
+  for (const auto& [id, session] : sessions_) session->cut();
 }
 
 void supervisor::on_down(const caf::down_msg& down) {

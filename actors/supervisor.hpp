@@ -30,10 +30,12 @@ class supervisor final : public pinned_actor {
   void on(stop_deadline);
   void on(const roster_drained&);
   void begin(std::chrono::milliseconds timeout);
+  void schedule_deadline(protocol::time_point);
   void close_everyone();
   void drained();
   void take_down();
   void end_sessions();
+  void cut_sessions();
   template <class Message>
   void tell_rosters(const Message&);
 
