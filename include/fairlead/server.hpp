@@ -100,7 +100,8 @@ class server {
 
   /// Checks the options (std::invalid_argument names each that is wrong and what would be right), reads the files of TLS
   /// and tokens (std::runtime_error with the file), binds the listeners (std::system_error with the address) and serves. If it throws, nothing is left running and it may be called again.
-  /// std::logic_error if it is serving already. Not at the same time as any other call.
+  /// std::logic_error if it is serving already. Not at the same time as any other call; but those that handlers make, which
+  /// may be called before this returns.
   void start(server_options);
 
   /// Reads the TLS files again, for connections to come; those that are open stay as they are. Any thread. Throws
