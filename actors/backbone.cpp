@@ -106,7 +106,7 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
   const auto serial = impl_->system.next_actor_id();
   auto core = std::make_shared<detail::connection_core>(
       connection_id{static_cast<std::uint16_t>(loop), serial}, std::move(seed.peer),
-      std::move(seed.user), std::move(seed.target), bounds, env.options.hits);
+      std::move(seed.user), std::move(seed.target), bounds, env.options.hits, env.unmet);
   core->of_session = seed.attach != nullptr;
   core->attach = std::move(seed.attach);
   core->ticket = std::move(seed.ticket);

@@ -441,6 +441,8 @@ caf::result<loop_snapshot> roster::on(const view_metrics& m) {
     outcomes[static_cast<std::size_t>(send_result::no_such_connection)] +=
         env_.unmet->no_such_connection;
     outcomes[static_cast<std::size_t>(send_result::reconnecting)] += env_.unmet->reconnecting;
+    outcomes[static_cast<std::size_t>(send_result::closed)] += env_.unmet->closed;
+    outcomes[static_cast<std::size_t>(send_result::failed)] += env_.unmet->failed;
   }
   walk->left.reserve(known_.size());
   // Who ends meanwhile is counted as it was, and is not in `departed_` yet: so sums never go back.
