@@ -291,6 +291,10 @@ caf::actor caf_access::supervisor(const backbone& b) {
   return caf::actor_cast<caf::actor>(b.impl_->env.supervisor);
 }
 
+caf::actor caf_access::roster(const backbone& b, std::size_t loop) {
+  return caf::actor_cast<caf::actor>(b.impl_->env.loops[loop].roster);
+}
+
 caf::actor_system& caf_access::system(const backbone& b) { return b.impl_->system; }
 
 }  // namespace fairlead::actors

@@ -478,6 +478,7 @@ void roster::on_exit() {
   env_.connections -= known_.size();
   for (const auto& [serial, e] : known_) {
     tell(e.who->actor, abort_now{});
+    if (!e.who->user.empty()) env_.seats.give_back(e.who->user);
     if (e.has_user_actor) tell(env_.home_of(e.who->user).roster, detach_user{e.who->user});
   }
   for (auto& [user, actor] : user_actors_) tell(actor.actor, retire{});
