@@ -38,10 +38,11 @@ caf::behavior supervisor::make_behavior() {
       },
       [this](const broadcast_message& m) -> caf::result<broadcast_summary> {
         auto promise = make_response_promise<broadcast_summary>();
+        // The last roster to be done answers, on its own loop's thread.
+        auto answer = [asked = static_cast<caf::response_promise&>(promise), me = self()](
+                          const broadcast_summary& s) { deliver_from_any_thread(asked, me, s); };
         submit(env_, m.what, m.except, m.how,
-               std::make_shared<summary_sink>(
-                   [promise](const broadcast_summary& s) mutable { promise.deliver(s); },
-                   m.how.refused_ids));
+               std::make_shared<summary_sink>(std::move(answer), m.how.refused_ids));
         return promise;
       },
       [this](begin_drain& m) { on(m); },
