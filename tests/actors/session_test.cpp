@@ -596,6 +596,27 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("what is emitted once the deadline has passed is not waited for") {
+  session s;
+  std::array<int, emit_result_count> counts{};
+  session_harness h{plain(), 1, [&](auto& o) {
+                      o.limits.max_queued_messages = 4'000;
+                      o.on_close = [&](const connection&, const close_info&) {
+                        for (int i = 0; i < 2'000; ++i)
+                          s.emit("e", "1", [&](const emit_report& r) {
+                            ++counts[static_cast<std::size_t>(r.result)];
+                            h.loops[0]->pass(1ms);  // so long it takes
+                          });
+                      };
+                    }};
+  s = h.spawn().session;
+  h.open();
+  h.stop(1s, false);  // its peer does not answer: the deadline aborts it
+  const auto kept = counts[static_cast<std::size_t>(emit_result::kept)];
+  CHECK(kept < 1'500);
+  CHECK(kept + counts[static_cast<std::size_t>(emit_result::ended)] == 2'000);
+}
+
 TEST_CASE("a drain: what is there goes on; nothing is spawned once nobody could attach to it") {
   session_harness h{plain()};
   const auto s = h.spawn("plain", {.id = "s"});
