@@ -63,9 +63,13 @@ class backbone::impl {
       here.unit = std::make_shared<loop_unit>(system, loops[i]);
     }
     env.side = std::make_shared<loop_unit>(system, env.options.side);
-    for (auto& here : env.loops) here.roster = spawn_pinned<roster>(here.unit, env, here);
+    for (auto& here : env.loops) {
+      here.roster = spawn_pinned<roster>(here.unit, env, here);
+      here.unit->put_first(here.roster);
+    }
     env.sessions.register_types(env);
     env.supervisor = spawn_pinned<supervisor>(env.loops[0].unit, env);
+    env.loops[0].unit->put_first(env.supervisor);
   }
 
   ~impl() { system.await_all_actors_done(); }
@@ -102,7 +106,7 @@ connection backbone::connect(std::size_t loop, std::shared_ptr<protocol::link> l
   const auto serial = impl_->system.next_actor_id();
   auto core = std::make_shared<detail::connection_core>(
       connection_id{static_cast<std::uint16_t>(loop), serial}, std::move(seed.peer),
-      std::move(seed.user), std::move(seed.target), bounds, env.options.hits);
+      std::move(seed.user), std::move(seed.target), bounds, env.options.hits, env.unmet);
   core->of_session = seed.attach != nullptr;
   core->attach = std::move(seed.attach);
   core->ticket = std::move(seed.ticket);
@@ -288,6 +292,10 @@ void backbone::stop(milliseconds deadline, close_code code, std::string reason,
 
 caf::actor caf_access::supervisor(const backbone& b) {
   return caf::actor_cast<caf::actor>(b.impl_->env.supervisor);
+}
+
+caf::actor caf_access::roster(const backbone& b, std::size_t loop) {
+  return caf::actor_cast<caf::actor>(b.impl_->env.loops[loop].roster);
 }
 
 caf::actor_system& caf_access::system(const backbone& b) { return b.impl_->system; }

@@ -36,4 +36,22 @@ void tell(const caf::actor& to, Message&& what) {
   caf::anon_send(to, std::forward<Message>(what));
 }
 
+/// What `promise.deliver` would send, from any thread. That one looks at where its actor runs (`local_actor::context`),
+/// which the actor's own thread writes with each run.
+template <class Answer>
+void deliver_from_any_thread(const caf::response_promise& promise,
+                             const caf::strong_actor_ptr& from, const Answer& what) {
+  auto answer = caf::make_message(what);
+  auto stages = promise.stages();
+  if (!stages.empty()) {
+    const auto next = std::move(stages.back());
+    stages.pop_back();
+    next->enqueue(caf::make_mailbox_element(promise.source(), promise.id(), std::move(stages),
+                                            std::move(answer)),
+                  nullptr);
+  } else if (const auto& asker = promise.source()) {
+    asker->enqueue(from, promise.id().response_id(), std::move(answer), nullptr);
+  }
+}
+
 }  // namespace fairlead::actors

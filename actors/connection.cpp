@@ -6,13 +6,15 @@
 #include "actors/messages.hpp"
 #include "protocol/defect.hpp"
 #include "protocol/frame.hpp"
+#include "protocol/severity.hpp"
 
 namespace fairlead {
 
 namespace detail {
 
 connection_core::connection_core(connection_id i, std::string p, std::string u, std::string t,
-                                 const limits& l, std::shared_ptr<protocol::limit_hits> hits)
+                                 const limits& l, std::shared_ptr<protocol::limit_hits> hits,
+                                 std::shared_ptr<actors::unmet_sends> unmet)
     : id(i),
       peer(std::move(p)),
       user(std::move(u)),
@@ -21,13 +23,15 @@ connection_core::connection_core(connection_id i, std::string p, std::string u, 
       max_bytes_(l.max_queued_bytes),
       max_messages_(l.max_queued_messages),
       policy_(l.slow_consumers),
-      hits_(std::move(hits)) {}
+      hits_(std::move(hits)),
+      unmet_(std::move(unmet)) {}
 
-/// What the policy makes of it. `written`: others will make way for it, and it was counted.
-send_result connection_core::no_room(const protocol::chunk& what) const {
-  // An account that an actor left full behind is no overflow: say how that connection ended.
-  if (const auto how = ended(); how != send_result::written) return how;
-  if (queued_.sealed()) {
+/// Why it was not simply counted, or what the policy makes of it. `written`: others will make way for it, and it was counted.
+send_result connection_core::why_not(const protocol::chunk& what) const {
+  const bool sealed = queued_.sealed();  // first: then the end that put the seal on is seen
+  if (const auto how = ended(); how != send_result::written) return met_nobody(what, how);
+  if (what.size > max_frame_) return over_size(what.size);
+  if (sealed) {
     too_late_.fetch_add(what.frames, std::memory_order_relaxed);
     return send_result::closing;
   }
@@ -47,6 +51,19 @@ send_result connection_core::no_room(const protocol::chunk& what) const {
   return send_result::overflow;
 }
 
+/// No actor is there to count and log it.
+send_result connection_core::met_nobody(const protocol::chunk& what, send_result how) const {
+  auto& counted = how == send_result::failed ? unmet_->failed : unmet_->closed;
+  counted.fetch_add(what.frames, std::memory_order_relaxed);
+  auto& log = *unmet_->logger;
+  if (const auto level = protocol::severity_of(how); log.enabled(level)) {
+    const auto text = to_string(id);
+    log(level, "send.refused",
+        {{"id", text}, {"outcome", to_string(how)}, {"messages", std::uint64_t{what.frames}}});
+  }
+  return how;
+}
+
 void connection_core::overflow(std::uint32_t frames, bool close) const {
   overflows_.fetch_add(frames, std::memory_order_relaxed);
   hits_->add(protocol::limit_hit::overflow, frames);
@@ -56,22 +73,19 @@ void connection_core::overflow(std::uint32_t frames, bool close) const {
   if ((news & ~before) != 0) actors::tell(actor, actors::overflowed{close});
 }
 
-void connection_core::over_size(std::size_t bytes) const {
+send_result connection_core::over_size(std::size_t bytes) const {
   hits_->add(protocol::limit_hit::too_large);
   // A bug of the caller's, told once: its log line must not cost what the limit is there to save.
   if (too_large_.fetch_add(1, std::memory_order_relaxed) == 0)
     actors::tell(actor, actors::oversized{bytes});
+  return send_result::too_large;
 }
 
 /// Counts it; or settles its receipt, and it is refused.
 bool connection_core::let_in(const protocol::chunk& what) const {
-  auto refused = send_result::too_large;
-  if (what.size > max_frame_)
-    over_size(what.size);
-  else if (try_admit(what.frames, what.size))
-    return true;
-  else if (refused = no_room(what); refused == send_result::written)
-    return true;
+  if (what.size <= max_frame_ && try_admit(what.frames, what.size)) return true;
+  const auto refused = why_not(what);
+  if (refused == send_result::written) return true;
   if (what.asked) what.asked->settle(refused);
   return false;
 }

@@ -24,7 +24,8 @@ namespace fairlead::detail {
 class connection_core : public std::enable_shared_from_this<connection_core> {
  public:
   connection_core(connection_id id, std::string peer, std::string user, std::string target,
-                  const limits&, std::shared_ptr<protocol::limit_hits>);
+                  const limits&, std::shared_ptr<protocol::limit_hits>,
+                  std::shared_ptr<actors::unmet_sends>);
 
   const connection_id id;
   const std::string peer;
@@ -68,7 +69,11 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   void overflow_over() const noexcept { told_.fetch_and(told_close, std::memory_order_relaxed); }
   /// It is to be closed for its slowness: nothing more is let in, so that what it gets has no gap.
   void seal() const noexcept { queued_.seal(); }
-  void ended_as(send_result r) const noexcept { ended_.store(r, std::memory_order_release); }
+  /// What was let in before is still accounted for; nothing is any more, so that `send` needs no look of its own.
+  void ended_as(send_result r) const noexcept {
+    ended_.store(r, std::memory_order_release);
+    queued_.seal();
+  }
   /// `closed` or `failed` once the actor has ended, `written` before.
   [[nodiscard]] send_result ended() const noexcept {
     return ended_.load(std::memory_order_acquire);
@@ -116,9 +121,10 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   }
   [[nodiscard]] bool let_in(const protocol::chunk&) const;
   void enqueue(protocol::chunk&&) const;
-  [[nodiscard]] send_result no_room(const protocol::chunk&) const;
+  [[nodiscard]] send_result why_not(const protocol::chunk&) const;
+  send_result met_nobody(const protocol::chunk&, send_result) const;
   void overflow(std::uint32_t frames, bool close) const;
-  void over_size(std::size_t bytes) const;
+  send_result over_size(std::size_t bytes) const;
 
   const std::size_t max_frame_;
   const std::size_t max_bytes_;
@@ -131,6 +137,7 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   mutable std::atomic<std::uint32_t> too_large_{0}, too_late_{0}, too_early_{0};
   mutable std::atomic<bool> greeted_{false};  // a session's, by its session
   const std::shared_ptr<protocol::limit_hits> hits_;
+  const std::shared_ptr<actors::unmet_sends> unmet_;
   mutable protocol::account queued_;
 };
 

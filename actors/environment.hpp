@@ -67,7 +67,7 @@ struct environment {
   std::shared_ptr<loop_unit> side;
   caf::strong_actor_ptr supervisor;
   std::shared_ptr<protocol::account> pending_broadcasts = std::make_shared<protocol::account>();
-  const std::shared_ptr<unmet_sends> unmet = std::make_shared<unmet_sends>();
+  const std::shared_ptr<unmet_sends> unmet = std::make_shared<unmet_sends>(options.logger);
   std::atomic<std::size_t> connections{0};
   drain_record drain;
   user_seats seats;

@@ -220,9 +220,11 @@ class broadcast_permit {
 };
 using permit_ptr = std::shared_ptr<const broadcast_permit>;
 
-/// Sends to users of whom nobody was there. No connection counts these.
+/// Sends that met nobody: to users of whom nobody was there, and to connections after their end. No actor counts these.
 struct unmet_sends {
-  std::atomic<std::uint64_t> no_such_connection{0}, reconnecting{0};
+  explicit unmet_sends(std::shared_ptr<log> l) : logger(std::move(l)) {}
+  std::atomic<std::uint64_t> no_such_connection{0}, reconnecting{0}, closed{0}, failed{0};
+  const std::shared_ptr<log> logger;  // for who has no environment any more
 };
 
 /// The permit of a send to one user, who may have no connection: then it is counted as that when the last roster has looked.

@@ -451,6 +451,8 @@ caf::result<loop_snapshot> roster::on(const view_metrics& m) {
     outcomes[static_cast<std::size_t>(send_result::no_such_connection)] +=
         env_.unmet->no_such_connection;
     outcomes[static_cast<std::size_t>(send_result::reconnecting)] += env_.unmet->reconnecting;
+    outcomes[static_cast<std::size_t>(send_result::closed)] += env_.unmet->closed;
+    outcomes[static_cast<std::size_t>(send_result::failed)] += env_.unmet->failed;
   }
   walk->left.reserve(known_.size());
   // Who ends meanwhile is counted as it was, and is not in `departed_` yet: so sums never go back.
@@ -486,6 +488,7 @@ void roster::on_exit() {
   env_.connections -= known_.size();
   for (const auto& [serial, e] : known_) {
     tell(e.who->actor, abort_now{});
+    if (!e.who->user.empty()) env_.seats.give_back(e.who->user);
     if (e.has_user_actor) tell(env_.home_of(e.who->user).roster, detach_user{e.who->user});
   }
   for (auto& [user, actor] : user_actors_) tell(actor.actor, retire{});

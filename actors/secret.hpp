@@ -1,22 +1,25 @@
 #pragma once
 
-#include <cstdint>
-#include <random>
+#include <array>
+#include <cerrno>
 #include <string>
+#include <system_error>
+
+#include <sys/random.h>
 
 namespace fairlead::actors {
 
-/// 43 characters of the URL-safe alphabet, that nobody can guess: 258 bits of the operating system's or processor's source of
-/// randomness. Any thread.
+/// 43 characters of the URL-safe alphabet, that nobody can guess: 258 bits of the operating system's source of randomness.
+/// Any thread. std::system_error if there is none.
 [[nodiscard]] inline std::string make_secret() {
   static constexpr char alphabet[] =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::random_device source;
+  std::array<unsigned char, 43> random{};
+  // So few come all at once: getrandom(2).
+  if (::getrandom(random.data(), random.size(), 0) != static_cast<ssize_t>(random.size()))
+    throw std::system_error(errno, std::generic_category(), "getrandom");
   std::string secret;
-  while (secret.size() < 43)
-    for (auto bits = static_cast<std::uint32_t>(source()), n = 0U; n < 5 && secret.size() < 43;
-         ++n, bits >>= 6)
-      secret += alphabet[bits & 63];
+  for (const auto byte : random) secret += alphabet[byte & 63];
   return secret;
 }
 

@@ -71,7 +71,8 @@ void session_core::emit(std::string_view name, std::string data, emit_options ho
     if (asked) asked->answer({why});
   };
   const auto size = data.size() + protocol::event_overhead;
-  if (state() == session_state::ended) return refuse(emit_result::ended);
+  if (state() == session_state::ended || ending_.load(std::memory_order_relaxed))
+    return refuse(emit_result::ended);
   if (size > largest_event().bytes) return refuse(emit_result::too_large);
   if (!protocol::valid_name(name) || how.key.size() > 128 || !type->valid_json(data))
     return refuse(emit_result::invalid_data);
@@ -127,18 +128,20 @@ std::future<emit_report> session::emit_reported(std::string_view type, std::stri
 }
 
 void session::end(std::string reason) const {
-  if (core_) actors::tell(core_->actor, actors::end_session{std::move(reason), nullptr});
+  if (core_ && core_->begin_end())
+    actors::tell(core_->actor, actors::end_session{std::move(reason), nullptr});
 }
 
 void session::end(std::string reason, std::function<void(const session_end&)> done) const {
   if (!core_) return actors::call_back(done, session_end{});
+  core_->begin_end();
   actors::tell(core_->actor,
                actors::end_session{std::move(reason),
                                    std::make_shared<actors::end_receipt>(core_, std::move(done))});
 }
 
 void session::issue_token(std::function<void(std::string)> done) const {
-  // Wrapped so that a dead actor's mailbox answers as well.
+  // Wrapped so that a refusal and a dead actor's mailbox answer as well.
   struct once {
     explicit once(std::function<void(std::string)> d) : done(std::move(d)) {}
     ~once() { actors::call_back(done, std::string{}); }
@@ -147,7 +150,7 @@ void session::issue_token(std::function<void(std::string)> done) const {
     std::function<void(std::string)> done;
   };
   auto answer = std::make_shared<once>(std::move(done));
-  if (core_)
+  if (core_ && core_->try_request())
     actors::tell(core_->actor, actors::issue_token{[answer](std::string token) {
                    actors::call_back(answer->done, std::move(token));
                  }});
@@ -155,6 +158,7 @@ void session::issue_token(std::function<void(std::string)> done) const {
 
 void session::watch(session_watcher told) const {
   if (!core_) return actors::call_back(told, session_state::ended, session_end{});
+  if (!core_->try_watch() && core_->state() != session_state::ended) return;
   actors::tell(core_->actor,
                actors::watch_session{std::make_shared<actors::watch_sink>(core_, std::move(told))});
 }
@@ -168,7 +172,7 @@ void session::lose_owner() const {
 }
 
 void session::start_timer(std::string name, std::chrono::milliseconds delay) const {
-  if (core_)
+  if (core_ && core_->try_request(name.size()))
     actors::tell(core_->actor,
                  actors::set_session_timer{
                      std::move(name),
@@ -177,7 +181,7 @@ void session::start_timer(std::string name, std::chrono::milliseconds delay) con
 }
 
 void session::cancel_timer(std::string name) const {
-  if (core_)
+  if (core_ && core_->try_request(name.size()))
     actors::tell(core_->actor,
                  actors::set_session_timer{std::move(name), {}, true, core_->behavior()});
 }

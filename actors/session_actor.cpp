@@ -14,7 +14,7 @@ using protocol::planted;
 
 namespace {
 
-constexpr std::size_t most_timers = 64, most_watchers = 8;
+constexpr std::size_t most_timers = 64;
 
 protocol::stream_limits limits_of(const session_options& o) {
   return {o.max_messages, o.max_bytes, o.replay_window};
@@ -60,9 +60,7 @@ caf::behavior session_actor::make_handlers(loop_unit& unit) {
       [me](end_session& m) {
         me().apply(machine::ask_end{session_ender::application, std::move(m.reason)});
       },
-      [me](retire) {
-        me().apply(machine::ask_end{session_ender::shutdown, "server shutting down"});
-      },
+      [me](retire) { me().end_at_shutdown(); },
       [me](const actors::issue_token& m) { me().on(m); },
       [me](const set_session_timer& m) { me().on(m); },
       [me](read_inbox& m) { me().on(m); },
@@ -189,6 +187,7 @@ void session_actor::greet_sockets() {
 }
 
 void session_actor::on(const set_session_timer& m) {
+  core_->request_handled(m.name.size());
   if (m.behavior != core_->behavior()) return;
   std::erase_if(timers_, [&](const named_timer& t) { return t.name == m.name; });
   if (m.cancel || !behavior_) return;
@@ -198,6 +197,7 @@ void session_actor::on(const set_session_timer& m) {
 }
 
 void session_actor::on(const actors::issue_token& m) {
+  core_->request_handled();
   if (machine::kind_of(state_) == session_state::ended) return;
   auto token = env_.options.make_token();
   tokens_.issue(token, loop().now());
@@ -213,7 +213,7 @@ void session_actor::on(have_owner m) {
 }
 
 void session_actor::on(const watch_session& m) {
-  if (watchers_.size() >= most_watchers) {
+  if (watchers_.size() >= detail::session_core::most_watchers) {
     m.sink->dismiss();
     return env_.logger()(severity::warning, "session.too_many_watchers", {{"session", core_->id}});
   }
@@ -260,6 +260,10 @@ void session_actor::carry_out(const machine::report_ended& e) {
     }
   }
   quit();
+}
+
+void session_actor::end_at_shutdown() {
+  apply(machine::ask_end{session_ender::shutdown, "server shutting down"});
 }
 
 void session_actor::on_crash(std::string_view what) {

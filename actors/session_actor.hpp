@@ -69,6 +69,7 @@ class session_actor final : public lean_actor {
   void on(const companion_opened&);
   void on(const companion_received&);
   void on(const companion_closed&);
+  void end_at_shutdown();
   [[nodiscard]] session_snapshot snapshot();
 
   /// Steps the machine and carries out what it asks, in order.

@@ -141,10 +141,28 @@ class session_core {
 
   /// Puts an event into the actor's mailbox, or answers why not.
   void emit(std::string_view type, std::string data, emit_options, emit_callback done) const;
+  /// Counts a request for a token or about a timer; false if as many as may wait do. Apart from emits: of these so many
+  /// may wait as a matter of course, and then tokens and timers are needed all the same.
+  [[nodiscard]] bool try_request(std::size_t bytes = 0) const noexcept {
+    return requests_.try_add(1, bytes, most_requests, type->bounds->get().max_queued_bytes);
+  }
+  /// Whether one more watcher is for the actor to look at: those that it takes, and the first that is too many.
+  [[nodiscard]] bool try_watch() const noexcept {
+    return watches_.load(std::memory_order_relaxed) <= most_watchers &&
+           ++watches_ <= most_watchers + 1;
+  }
+  /// From now on emits meet `ended`: the end is on its way. False if it was already.
+  bool begin_end() const noexcept { return !ending_.exchange(true, std::memory_order_relaxed); }
+  /// The end is not to wait for what is in the mailbox before it.
+  void cut() const noexcept { cut_.store(true, std::memory_order_relaxed); }
+
+  static constexpr std::uint32_t most_watchers = 8, most_requests = 256;
 
   /// The actor's side.
   void handled(std::size_t bytes) const noexcept { waiting_.release(1, bytes); }
   void behavior_gone() const noexcept { behavior_.fetch_add(1, std::memory_order_release); }
+  void request_handled(std::size_t bytes = 0) const noexcept { requests_.release(1, bytes); }
+  [[nodiscard]] bool is_cut() const noexcept { return cut_.load(std::memory_order_relaxed); }
   void entered(session_state s) const noexcept { state_.store(s, std::memory_order_release); }
   void ended(session_end why) const {
     why_ = std::move(why);
@@ -164,7 +182,10 @@ class session_core {
   caf::strong_actor_ptr actor;  // set once, before any handle exists
 
  private:
-  mutable protocol::account waiting_;  // emits that the actor has not handled
+  mutable protocol::account waiting_;   // emits that the actor has not handled
+  mutable protocol::account requests_;  // for tokens and about timers, the same
+  mutable std::atomic<std::uint32_t> watches_{0};
+  mutable std::atomic<bool> ending_{false}, cut_{false};
   mutable std::atomic<session_state> state_{session_state::detached};
   mutable std::atomic<std::uint32_t> behavior_{0};
   mutable session_end why_;  // written before `state_` becomes `ended`

@@ -60,7 +60,7 @@ struct session_begin {
 struct ask_to_attach {
   attach_ticket_ptr ticket;
 };
-/// From handles: counted on the session's account. `asked` may be null.
+/// From handles: counted on the session's account of emits. `asked` may be null.
 struct emit_event {
   std::string type, data, key;
   emit_receipt_ptr asked;
@@ -71,6 +71,7 @@ struct end_session {
   std::string reason;
   end_receipt_ptr asked;
 };
+/// From handles, as the next: counted on the session's account of requests.
 struct issue_token {
   std::function<void(std::string)> done;
 };
@@ -96,7 +97,7 @@ struct read_inbox {
 struct have_owner {
   bool has;
 };
-/// From handles.
+/// From handles: one more than there may be at most.
 struct watch_session {
   watch_sink_ptr sink;
 };

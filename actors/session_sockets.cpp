@@ -157,6 +157,7 @@ std::uint64_t session_actor::offset_of(const std::string& key) const {
 
 void session_actor::on(emit_event& m) {
   core_->handled(m.data.size() + protocol::event_overhead);
+  if (core_->is_cut()) end_at_shutdown();
   emitting_ = &m;
   apply(machine::emit{});
   emitting_ = nullptr;

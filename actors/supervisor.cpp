@@ -44,10 +44,11 @@ caf::behavior supervisor::make_behavior() {
       },
       [this](const broadcast_message& m) -> caf::result<broadcast_summary> {
         auto promise = make_response_promise<broadcast_summary>();
+        // The last roster to be done answers, on its own loop's thread.
+        auto answer = [asked = static_cast<caf::response_promise&>(promise), me = self()](
+                          const broadcast_summary& s) { deliver_from_any_thread(asked, me, s); };
         submit(env_, m.what, m.except, m.how,
-               std::make_shared<summary_sink>(
-                   [promise](const broadcast_summary& s) mutable { promise.deliver(s); },
-                   m.how.refused_ids));
+               std::make_shared<summary_sink>(std::move(answer), m.how.refused_ids));
         return promise;
       },
       [this](begin_drain& m) { on(m); },
@@ -79,9 +80,12 @@ void supervisor::begin(std::chrono::milliseconds timeout) {
   const auto now = loop().now();
   if (env_.drain.phase == drain_phase::serving) began_ = now;
   const auto end = now + std::clamp(timeout, std::chrono::milliseconds{0}, protocol::longest_wait);
-  if (end >= deadline_at_) return;
-  deadline_at_ = end;
-  loop().schedule(deadline_, deadline_at_);
+  if (end < deadline_at_) schedule_deadline(end);
+}
+
+void supervisor::schedule_deadline(protocol::time_point when) {
+  deadline_at_ = when;
+  loop().schedule(deadline_, when);
 }
 
 /// Who begins to close then, as `how_` says, has told all so much later; whoever asked for less before still gets that.
@@ -110,7 +114,10 @@ void supervisor::on(begin_drain& m) {
 void supervisor::on(stop& m) {
   asked_to_stop_.push_back(std::move(m.asked));
   if (std::exchange(stopping_, true)) return;
-  if (env_.drain.phase == drain_phase::drained) return take_down();
+  if (env_.drain.phase == drain_phase::drained) {
+    schedule_deadline(loop().now() + m.deadline);
+    return take_down();
+  }
   begin(m.deadline);
   // All at once: the order matters to nobody, and any seed will do.
   how_ = {.spread = std::chrono::milliseconds{0},
@@ -132,7 +139,7 @@ void supervisor::close_everyone() {
 }
 
 void supervisor::on(stop_deadline) {
-  if (env_.drain.phase == drain_phase::drained) return;
+  if (env_.drain.phase == drain_phase::drained) return cut_sessions();
   if (env_.drain.phase == drain_phase::grace) close_everyone();
   env_.logger()(severity::warning, "server.stop_deadline",
                 {{"connections", std::uint64_t{env_.connections}}});
@@ -150,7 +157,7 @@ void supervisor::drained() {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(n, 0));
   };
   const auto& counts = env_.drain;
-  deadline_.cancel();
+  if (!stopping_) deadline_.cancel();  // else it is the sessions' as well
   summary_ = {.connections = counts.connections,
               .closed = counts.closed,
               .aborted = counts.aborted,
@@ -184,7 +191,16 @@ void supervisor::take_down() {
 
 void supervisor::end_sessions() {
   env_.sessions.seal();  // again, if it ends without a drain
-  for (const auto& session : env_.sessions.all()) tell(session->actor, retire{});
+  for (const auto& session : env_.sessions.all()) {
+    session->begin_end();
+    tell(session->actor, retire{});
+  }
+  if (loop().now() >= deadline_at_) cut_sessions();
+}
+
+/// What waits in their mailboxes is not waited for any more.
+void supervisor::cut_sessions() {
+  for (const auto& [id, session] : sessions_) session->cut();
 }
 
 void supervisor::on_down(const caf::down_msg& down) {

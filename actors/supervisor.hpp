@@ -31,11 +31,13 @@ class supervisor final : public pinned_actor {
   void on(const roster_drained&);
   void begin(std::chrono::milliseconds timeout);
   void close_within(protocol::time_point from);
+  void schedule_deadline(protocol::time_point);
   void close_everyone();
   void drained();
   void take_down();
   void end_sessions();
   [[nodiscard]] message compressed(const message&) const;
+  void cut_sessions();
   template <class Message>
   void tell_rosters(const Message&);
 

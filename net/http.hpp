@@ -101,12 +101,14 @@ struct listener_options {
 /// Accepts sockets on every loop that it is given (SO_REUSEPORT, one each) and speaks HTTP/1.1 on them.
 class listener {
  public:
-  /// Binds and accepts. Throws std::system_error that names the address; a port that another process listens on is an
+  /// Binds and listens: who comes now waits in the kernel until `accept`. Throws std::system_error that names the address; a port that another process listens on is an
   /// error even where SO_REUSEPORT would share it.
   [[nodiscard]] static std::unique_ptr<listener>
       start(listener_options, std::vector<std::shared_ptr<loop>>, std::shared_ptr<http_service>);
   virtual ~listener() = default;                          ///< stop() must have been called
   [[nodiscard]] virtual std::string address() const = 0;  ///< with the port that was picked
+  /// Begins to accept, once whatever the service needs is there. Once.
+  virtual void accept() = 0;
   /// Stops accepting, ends idle HTTP connections; links live on. Idempotent, any thread but a loop's; returns when done.
   virtual void stop_accepting() = 0;
   /// The same without waiting, also from a loop.

@@ -66,10 +66,12 @@ class listening final : public listener {
     } catch (const boost::system::system_error& e) {
       throw std::system_error(e.code(), "cannot listen on " + options.address);
     }
+  }
+
+  void accept() override {
     for (std::size_t i = 0; i < loops_.size(); ++i)
       loops_[i]->post([g = gates_[i]] { g->accept(); });
   }
-
   std::string address() const override { return address_; }
   void stop_accepting() override { wait_for(on_every_loop(&gate::close)); }
   void begin_stop_accepting() override { on_every_loop(&gate::close); }

@@ -24,7 +24,8 @@ constexpr std::uint64_t bytes_in(std::uint64_t packed) noexcept { return packed 
 
 }  // namespace
 
-// Relaxed throughout: these are counts; what they count is handed over by the mailbox, which orders.
+// Relaxed, but for the seal: these are counts; what they count is handed over by the mailbox, which orders. Who finds a seal
+// sees what was written before it was put on.
 
 bool account::try_add(std::uint32_t messages, std::size_t bytes, std::uint32_t max_messages,
                       std::size_t max_bytes) noexcept {
@@ -47,10 +48,10 @@ void account::release(std::uint32_t messages, std::size_t bytes) noexcept {
   static_cast<void>(before);
 }
 
-void account::seal() noexcept { packed_.fetch_or(seal_bit, std::memory_order_relaxed); }
+void account::seal() noexcept { packed_.fetch_or(seal_bit, std::memory_order_release); }
 
 bool account::sealed() const noexcept {
-  return (packed_.load(std::memory_order_relaxed) & seal_bit) != 0;
+  return (packed_.load(std::memory_order_acquire) & seal_bit) != 0;
 }
 
 std::uint32_t account::messages() const noexcept {

@@ -57,6 +57,9 @@ void server::impl::serve() {
     start_backbone();
     start_listeners();
     start_gateway();
+    // Last, when all is in its place: a handler may use the whole of the server from its first connection on.
+    public_listener_->accept();
+    if (internal_listener_) internal_listener_->accept();
   } catch (...) {
     shutdown_begun_ = true;
     stopped_.set_value(

@@ -102,7 +102,7 @@ class server {
   /// Checks the options (std::invalid_argument names each that is wrong and what would be right), reads the files of TLS
   /// and tokens (std::runtime_error with the file), binds the listeners (std::system_error with the address) and serves. If it throws, nothing is left running and it may be called again.
   /// std::logic_error if it was started before, also if it has been shut down since: once per object. Not at the same time
-  /// as any other call.
+  /// as any other call; but those that handlers make, which may be called before this returns.
   void start(server_options);
 
   /// Reads the TLS files again, for connections to come; those that are open stay as they are. Any thread. Throws

@@ -148,15 +148,17 @@ class session {
   [[nodiscard]] std::future<emit_report> emit_reported(std::string_view type, std::string data,
                                                        emit_options = {}) const;
 
-  /// Ends it behind what was emitted: sockets are closed with `close_code::session_ended` and this reason. Idempotent.
+  /// Ends it behind what was emitted: sockets are closed with `close_code::session_ended` and this reason. Idempotent, and
+  /// free once an end is on its way. What is emitted from now on is refused.
   void end(std::string reason = "ended") const;
   /// The same; `done` is told, once it has ended, what ended it: this or something earlier.
   void end(std::string reason, std::function<void(const session_end&)> done) const;
   /// One more token to attach with, for a client that has lost its own; empty if it has ended. `done` runs on an event loop.
+  /// At most 256 of these and of timers wait for their turn: past that `done` gets an empty one, on the caller's thread.
   void issue_token(std::function<void(std::string)> done) const;
 
   /// Calls `told` with the state that it is in, then with each that it enters; `ended` is the last. On an event loop. At
-  /// most 8 a session; more are ignored and logged.
+  /// most 8 a session; more are ignored, and the first of them is logged.
   void watch(session_watcher told) const;
   /// Says that somebody outside has it: the debug endpoint shows that, and `lose_owner` is to be called when they are gone.
   void set_owner() const;
@@ -165,6 +167,7 @@ class session {
 
   /// Calls `session_behavior::on_timer` with this name once after `delay`; replaces one of the same name. At most 64 a
   /// session, more are ignored and logged. They go with the behaviour, those too that it asked for just before it failed.
+  /// Ignored as well, as is a `cancel_timer`, while 256 requests wait (`issue_token`).
   void start_timer(std::string name, std::chrono::milliseconds delay) const;
   void cancel_timer(std::string name) const;
 

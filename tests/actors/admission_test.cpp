@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "actors/caf_access.hpp"
 #include "tests/actors/harness.hpp"
 #include "tests/actors/session_harness.hpp"
 
@@ -205,6 +206,19 @@ TEST_CASE("a seat that is refused, or for which memory runs out, is free again")
     CHECK_FALSE(h.backbone->reserve("ann"));  // the first one is still taken
     const auto thrown = std::move(seed);
   }
+  CHECK(h.backbone->reserve("ann"));
+}
+
+TEST_CASE("a roster that is lost gives back the seats of those that it knew") {
+  harness h{2, [](actors::backbone_options& o) { o.limits.max_connections_per_user = 1; }};
+  const auto c = h.open("ann", 1);
+  CHECK_FALSE(h.backbone->reserve("ann"));
+  h.broadcast("the supervisor begins to watch with its first message");
+  caf::anon_send_exit(actors::caf_access::roster(*h.backbone, 1), caf::exit_reason::kill);
+  h.run();
+  CHECK(h.log->count("roster.lost") == 1);
+  CHECK(c.link->aborted);
+  CHECK(h.backbone->connection_count() == 0);
   CHECK(h.backbone->reserve("ann"));
 }
 

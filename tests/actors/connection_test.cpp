@@ -413,6 +413,33 @@ TEST_CASE("what was in the mailbox of a connection that ended is counted with th
   CHECK(records[0].counts.outcomes[static_cast<std::size_t>(send_result::failed)] == 4);
 }
 
+TEST_CASE(
+    "what is sent after the end is refused, counted and logged, however much it is, and fills "
+    "nothing") {
+  for (const bool broken : {false, true}) {
+    CAPTURE(broken);
+    harness h{[](actors::backbone_options& o) {
+      o.limits.max_queued_messages = 4;
+      o.limits.max_send_size = 1024;
+    }};
+    auto c = broken ? h.failed_one() : h.closed_one();
+    const auto end = broken ? send_result::failed : send_result::closed;
+    const auto before = h.closed_records().front().counts.outcomes;
+    for (int i = 0; i < 10; ++i) c.handle.send(message::text("nobody asks"));
+    answers<send_result> sent;
+    for (int i = 0; i < 10; ++i) c.handle.send(message::text("asked"), sent.next());
+    c.handle.send(message::text(std::string(2000, 'x')), sent.next());
+    CHECK(sent.list() == results(11, end));  // at once
+    CHECK(c.handle.core()->queued().messages() == 0);
+    CHECK(h.log->count("send.refused", "outcome=" + std::string{to_string(end)}) == 21);
+    actors::metrics_snapshot now;
+    h.backbone->take_metrics(1s, [&](actors::metrics_snapshot m) { now = std::move(m); });
+    h.run();
+    const auto place = static_cast<std::size_t>(end);
+    CHECK(now.loops.at(0).counts.totals.outcomes[place] == before[place] + 21);
+  }
+}
+
 TEST_CASE("nothing is kept: neither links nor actors outlive their connection and its handles") {
   harness h;
   std::weak_ptr<fake_link> link;

@@ -1,3 +1,7 @@
+#include <array>
+#include <tuple>
+#include <vector>
+
 #include <doctest/doctest.h>
 
 #include "actors/session_core.hpp"
@@ -171,6 +175,41 @@ TEST_CASE("emits wait within a bound, and who waits in a dead mailbox is answere
   s.emit("e", "1", got.next());
   h.run();
   CHECK(got.list().back() == emit_report{emit_result::ended});
+}
+
+TEST_CASE("requests for tokens wait within a bound, which emits do not use up") {
+  session_harness h{plain(), 1, [](auto& o) { o.limits.max_queued_messages = 4; }};
+  const auto s = h.spawn("plain", {.id = "s"}).session;
+  for (int round = 0; round < 2; ++round) {  // what was handled makes room
+    for (int i = 0; i < 5; ++i) s.emit("e", "1");
+    answers<std::string> tokens;
+    for (int i = 0; i < 300; ++i) s.issue_token(tokens.next());
+    CHECK(tokens.list() == lines(44));  // at once, and empty
+    h.run();
+    CHECK(tokens.once_each());
+    CHECK(tokens.count("") == 44);
+    CHECK(h.attach("s", tokens.list()[255]).recovered());
+  }
+}
+
+TEST_CASE("an end that is on its way is enough: a second one is no message, and emits are refused "
+          "at once") {
+  session_harness h{plain()};
+  const auto s = h.spawn().session;
+  h.emit(s);
+  CHECK(s.core()->begin_end());
+  s.end("no message: somebody else's is on its way");
+  h.run();
+  CHECK(s.state() == session_state::detached);
+  answers<session_end> ends;
+  s.end("first", ends.next());
+  s.end("second", ends.next());
+  answers<emit_report> got;
+  s.emit("e", "1", got.next());
+  CHECK(got.list() == std::vector{emit_report{emit_result::ended}});
+  CHECK(ends.list().empty());
+  h.run();
+  CHECK(ends.list() == std::vector(2, session_end{session_ender::application, "first"}));
 }
 
 TEST_CASE("one of a key is that one again") {
@@ -661,6 +700,59 @@ TEST_CASE("the server goes down: sessions end after their sockets, and nothing c
   CHECK(got.result == emit_result::ended);
 }
 
+TEST_CASE(
+    "the server goes down: what was emitted is kept until the deadline, and refused after it") {
+  for (const auto& [deadline, drains_first, all] :
+       {std::tuple{10s, false, true}, {1s, false, false}, {1s, true, false}}) {
+    CAPTURE(deadline.count());
+    CAPTURE(drains_first);
+    session_harness h{plain(), 1, [](auto& o) {
+                        o.limits.max_queued_messages = 4'000, o.limits.max_queued_bytes = 1 << 24;
+                      }};
+    const auto s = h.spawn().session;
+    if (drains_first) {
+      h.backbone->drain(
+          {.timeout = 10s}, [] {}, [](auto) {});
+      h.run();
+    }
+    std::array<int, emit_result_count> counts{};
+    int took = 0;
+    for (int i = 0; i < 4'000; ++i)
+      s.emit("e", "1", [&](const emit_report& r) {
+        ++counts[static_cast<std::size_t>(r.result)];
+        if (r.result == emit_result::kept && ++took % 10 == 0) h.loops[0]->tick();  // 1 ms each
+      });
+    h.stop(deadline);
+    const auto kept = counts[static_cast<std::size_t>(emit_result::kept)];
+    CHECK(kept + counts[static_cast<std::size_t>(emit_result::ended)] == 4'000);
+    if (all)
+      CHECK(kept == 4'000);
+    else
+      CHECK((kept >= 1'000 && kept < 2'000));
+  }
+}
+
+TEST_CASE("what is emitted once the deadline has passed is not waited for") {
+  session s;
+  std::array<int, emit_result_count> counts{};
+  session_harness h{plain(), 1, [&](auto& o) {
+                      o.limits.max_queued_messages = 4'000;
+                      o.on_close = [&](const connection&, const close_info&) {
+                        for (int i = 0; i < 2'000; ++i)
+                          s.emit("e", "1", [&](const emit_report& r) {
+                            ++counts[static_cast<std::size_t>(r.result)];
+                            h.loops[0]->pass(1ms);  // so long it takes
+                          });
+                      };
+                    }};
+  s = h.spawn().session;
+  h.open();
+  h.stop(1s, false);  // its peer does not answer: the deadline aborts it
+  const auto kept = counts[static_cast<std::size_t>(emit_result::kept)];
+  CHECK(kept < 1'500);
+  CHECK(kept + counts[static_cast<std::size_t>(emit_result::ended)] == 2'000);
+}
+
 TEST_CASE("a drain: what is there goes on; nothing is spawned once nobody could attach to it") {
   session_harness h{plain()};
   const auto s = h.spawn("plain", {.id = "s"});
@@ -842,6 +934,19 @@ TEST_CASE(
   s.session.start_timer("from outside", 1s);
   h.advance(2s);
   CHECK(book == lines{"own", "from outside"});
+}
+
+TEST_CASE("timers are asked for within a bound: more are ignored until some were handled") {
+  lines book;
+  session_harness h{recorded(book)};
+  const auto s = h.spawn("recorded").session;
+  for (int i = 0; i < 256; ++i) s.start_timer("a", 1s);
+  s.start_timer("b", 1s);
+  s.cancel_timer("a");
+  h.run();
+  s.start_timer("c", 1s);
+  h.advance(2s);
+  CHECK(book == lines{"start ", "timer a", "timer c"});
 }
 
 // --- the inbox ------------------------------------------------------------------------------------------------------

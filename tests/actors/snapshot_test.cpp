@@ -302,6 +302,7 @@ TEST_CASE("the tree: the supervisor, a roster for each loop, and how many connec
   h.connecting({}, 1);
   auto closing = h.open({}, 1);
   closing.handle.close();
+  h.run();
   const auto t = h.tree();
   CHECK(t.supervisor.answered);
   CHECK(t.supervisor.name == "supervisor");

@@ -1,4 +1,6 @@
+#include <atomic>
 #include <csignal>
+#include <future>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -59,6 +61,7 @@ TEST_CASE("port 0 picks one port for all loops, and each loop gets sockets") {
     return net::http_response{403, "text/plain", "no", {}};
   };
   const auto listener = net::listener::start({"127.0.0.1:0", {}, 1024, nullptr}, loops, service);
+  listener->accept();
   CHECK_FALSE(listener->address().ends_with(":0"));
   for (int i = 0; i < 200 && (served[0] == 0 || served[1] == 0); ++i) {
     raw_client client(listener->address());
@@ -69,6 +72,32 @@ TEST_CASE("port 0 picks one port for all loops, and each loop gets sockets") {
   CHECK(served[1] > 0);
   listener->stop();
   for (const auto& loop : loops) loop->stop();
+}
+
+TEST_CASE("who comes before it accepts waits, and is served then") {
+  const auto loop = net::loop::start(0);
+  const auto service = std::make_shared<test::test_server>();
+  std::atomic<bool> ready = false, early = false;
+  service->on_upgrade = [&](const auto&, const auto&) {
+    early = !ready;
+    return net::http_response{403, "text/plain", "no", {}};
+  };
+  const auto listener = net::listener::start({"127.0.0.1:0", {}, 1024, nullptr}, {loop}, service);
+  raw_client client(listener->address());
+  client.send(raw_client::upgrade_request());
+  // Whatever begins to accept by itself is posted by now: after a turn of the loop, and the socket's, it would have answered.
+  for (int turns = 0; turns < 3; ++turns) {
+    std::promise<void> turned;
+    loop->post([&] { turned.set_value(); });
+    turned.get_future().wait();
+  }
+  CHECK(listener->sockets() == 0);
+  ready = true;
+  listener->accept();
+  CHECK(client.receive_reply().status == 403);
+  CHECK_FALSE(early);
+  listener->stop();
+  loop->stop();
 }
 
 TEST_CASE("an address that cannot be used is an error that names it") {

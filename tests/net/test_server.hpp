@@ -131,6 +131,7 @@ class test_server : public net::http_service, public std::enable_shared_from_thi
     server->listener = net::listener::start(
         {"127.0.0.1:0", bounds, 1024, std::move(logger), server->hits, std::move(tls), compression},
         {server->loop}, server);
+    server->listener->accept();
     return server;
   }
   void stop() {

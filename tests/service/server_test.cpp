@@ -1,3 +1,5 @@
+#include <atomic>
+#include <chrono>
 #include <fstream>
 #include <future>
 #include <mutex>
@@ -404,6 +406,73 @@ TEST_SUITE("service/server") {
     server none;
     CHECK(none.drain().get().connections == 0);
     CHECK(none.drain_state().phase == drain_phase::serving);
+  }
+
+  TEST_CASE("what sessions are asked for in a flood holds up neither sockets nor a shutdown") {
+    server_options options{.listen = "127.0.0.1:0", .threads = 1};
+    options.session_types["plain"] = {};
+    server s{options};
+    std::vector<session> sessions;
+    for (int i = 0; i < 100; ++i) sessions.push_back(s.spawn_session("plain").session);
+    std::atomic<std::uint64_t> asked{0}, answered{0};
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t t = 0; t < 2; ++t)
+        threads.emplace_back([&, t](const std::stop_token& stop) {
+          for (auto n = t; !stop.stop_requested(); ++n) {
+            const auto& one = sessions[n % sessions.size()];
+            asked += 2;
+            one.emit("e", "1", [&](const emit_report&) { ++answered; });
+            one.issue_token([&](const std::string&) { ++answered; });
+            one.start_timer("t", 1h);
+            one.watch([](session_state, const session_end&) {});
+          }
+        });
+      REQUIRE(eventually([&] { return asked > 100'000; }));
+      const auto began = std::chrono::steady_clock::now();
+      CHECK(test::get(s.address(), "/health").status == 200);
+      CHECK(std::chrono::steady_clock::now() - began < 2s);
+      const auto client = connect(s);  // does not answer its Close
+      const auto stopping = std::chrono::steady_clock::now();
+      s.shutdown(500ms);
+      CHECK(std::chrono::steady_clock::now() - stopping < 3s);
+    }
+    for (const auto& one : sessions) CHECK(one.state() == session_state::ended);
+    CHECK(answered == asked);
+  }
+
+  TEST_CASE("a handler may drain and reload the server while start has not returned") {
+    for (int round = 0; round < 20; ++round) {
+      std::string address;
+      {
+        server before{on_a_free_port()};
+        address = before.address();
+      }
+      server s;
+      auto options = on_a_free_port();
+      options.listen = address;
+      options.internal = "127.0.0.1:0";
+      const auto wanted = options;
+      mailbox<bool> called;
+      options.on_open = [&](const connection&) {
+        s.reload(wanted);
+        s.drain();
+        called.put(!s.address().empty() && !s.internal_address().empty());
+      };
+      // Connects as soon as somebody listens.
+      std::jthread client{[&] {
+        for (bool done = false; !done;) {
+          try {
+            raw_client one{address};
+            one.upgrade("/ws");
+            done = one.receive_frame()->close_code() == 1012;
+          } catch (const std::runtime_error&) {  // not yet
+          }
+        }
+      }};
+      s.start(options);
+      CHECK(called.take());
+    }
   }
 
   TEST_CASE("concurrent shutdowns, and broadcasts meanwhile, all come back") {
