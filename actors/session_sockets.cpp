@@ -121,12 +121,9 @@ void session_actor::carry_out(const machine::catch_up& e) {
 }
 
 bool session_actor::greet(socket& s, bool recovered, const std::string& token) {
-  using offered = detail::connection_core::offered;
   const auto notice =
       protocol::encode_attached({core_->id, recovered, stream_.epoch(), stream_.top(), token});
-  const auto how = s.who->greet(protocol::as_chunk(notice, core_->type->silent));
-  s.unwritten |= how == offered::in_run;
-  return how != offered::no_room;
+  return taken(s, s.who->greet(protocol::as_chunk(notice, core_->type->silent)));
 }
 
 void session_actor::on(const companion_closed& m) { let_go(m.who->id, m.info); }
@@ -250,10 +247,13 @@ bool session_actor::send_one(socket& s, protocol::receipt asked) {
 }
 
 bool session_actor::offer(socket& s, const message& what, protocol::receipt asked) {
-  using offered = detail::connection_core::offered;
   // A gap must not go unnoticed: whatever the server does with slow consumers, this one is closed, and comes back.
   if (!asked && s.who->policy() != slow_policy::disconnect) asked = core_->type->silent;
-  const auto how = s.who->offer(protocol::as_chunk(what, std::move(asked)));
+  return taken(s, s.who->offer(protocol::as_chunk(what, std::move(asked))));
+}
+
+bool session_actor::taken(socket& s, detail::connection_core::offered how) {
+  using offered = detail::connection_core::offered;
   s.unwritten |= how == offered::in_run;
   return how != offered::no_room;
 }

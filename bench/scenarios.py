@@ -14,6 +14,7 @@ class Scenario:
     mode: str = "broadcast"  # what the server does with a message
     target: Optional[float] = None  # the largest ratio that is good enough
 
+
 def _broadcast(name, payload, in_flight, target, *extra, kind="ratio"):
     load = ("broadcast", "--connections", "1000", "--payload", str(payload), "--in-flight", str(in_flight))
     return Scenario(name, kind, load + extra, target=target)

@@ -154,16 +154,20 @@ session_api::session_api(actors::backbone& backbone, std::shared_ptr<reply_desk>
   for (const auto& type : backbone_.session_types()) types_[type->name] = *type->options;
 }
 
+namespace {
+
 /// How it ended is said while that is known.
-net::http_response session_api::has_ended(const std::string& id) const {
+net::http_response has_ended(const std::string& id, const ended_session* was) {
   json::object body{{"error", json_text(fmt::format("the session {} has ended", in_quotes(id)))},
                     {"result", outcome_json(to_string(emit_result::ended))}};
-  if (const auto was = backbone_.find_ended_session(id)) body["session"] = ended_json(*was);
+  if (was) body["session"] = ended_json(*was);
   return json_answer(body, 410);
 }
 
+}  // namespace
+
 net::http_response session_api::not_there(const std::string& id) const {
-  if (backbone_.find_ended_session(id)) return has_ended(id);
+  if (const auto was = backbone_.find_ended_session(id)) return has_ended(id, was.get());
   return json_answer({{"error", json_text(fmt::format("there is no session {}; see /api/sessions",
                                                       in_quotes(id)))},
                       {"result", outcome_json(to_string(emit_result::no_such_session))}},
@@ -188,7 +192,7 @@ session_api::digest session_api::digest_of(std::string_view body) {
 /// The first answer may never have arrived: a new token makes the same of the second.
 void session_api::spawned_before(const keyed& before, net::respond respond) const {
   const session there{before.made.lock()};
-  if (!there) return respond(has_ended(before.id));
+  if (!there) return respond(has_ended(before.id, backbone_.find_ended_session(before.id).get()));
   auto answer = desk_->open(std::move(respond), outcome_timeout_,
                             error_answer(504, "the session's actor did not answer in time"));
   there.issue_token([made = there, answer = std::move(answer)](const std::string& t) {

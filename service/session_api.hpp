@@ -50,7 +50,6 @@ class session_api {
   [[nodiscard]] const keyed* find_keyed(const std::string& key) const;
   [[nodiscard]] static digest digest_of(std::string_view body);
   void spawned_before(const keyed&, net::respond) const;
-  [[nodiscard]] net::http_response has_ended(const std::string& id) const;
   /// Says which of the two it is: none of that id, or it has ended.
   [[nodiscard]] net::http_response not_there(const std::string& id) const;
 

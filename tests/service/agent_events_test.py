@@ -13,7 +13,7 @@ import urllib.parse
 
 import websockets
 
-from agent_stage import BACKEND, PATIENCE, Server, Stage, ask, soon
+from agent_stage import BACKEND, PATIENCE, Server, Stage, ask, gates, soon
 
 PROGRAM = sys.argv.pop(1)
 STEPS = 5
@@ -90,11 +90,6 @@ class Client:
                 await act()
         await self.socket.send(json.dumps({"ack": self.last}))
         return None
-
-
-def gates(*events):
-    """The run waits before each of these until it is set, so that what happens before it has happened."""
-    return {f'"e{n}"': asyncio.Event() for n in events}
 
 
 class Runs(unittest.IsolatedAsyncioTestCase):

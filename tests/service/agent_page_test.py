@@ -19,7 +19,7 @@ import unittest
 
 import websockets
 
-from agent_stage import PATIENCE, Stage, soon
+from agent_stage import PATIENCE, Stage, gates, soon
 
 PROGRAM = sys.argv.pop(1)
 CHROMIUM = shutil.which("chromium")
@@ -129,31 +129,30 @@ class Browser(contextlib.AsyncExitStack):
 class Page(unittest.IsolatedAsyncioTestCase):
     async def test_kicked_cut_off_and_drained_it_shows_every_event_once(self):
         hostile = '<img src=x onerror="document.title=1"><b>bold</b>'
-        # The run waits at each gate until something has been broken, so that all of it happens during the run.
-        gates = {f'"e{n}"': asyncio.Event() for n in (4, 8, 12, 15, EVENTS)}
-        run = Stage(PROGRAM, "--pace", "0.02", "--steps", str(STEPS), "--task", hostile, gates=gates)
+        waits = gates(4, 8, 12, 15, EVENTS)
+        run = Stage(PROGRAM, "--pace", "0.02", "--steps", str(STEPS), "--task", hostile, gates=waits)
         async with run as stage, Browser() as page:
             await page.open(stage.page)
             await page.events(3)
             await stage.kick()
-            gates['"e4"'].set()
+            waits['"e4"'].set()
             await page.events(7)
             stage.public.cut()
-            gates['"e8"'].set()
+            waits['"e8"'].set()
             await page.events(11)
             gone = asyncio.create_task(stage.drain_and_replace())
-            gates['"e12"'].set()
+            waits['"e12"'].set()
             self.assertEqual(await soon(gone, 2 * PATIENCE), 0)
             await page.events(14)
             # The network is gone, which only this side knows: the server has the old socket until the new one takes over.
             stage.public.deafen()
             await page.offline(True)
             await page.state("waiting")
-            gates['"e15"'].set()
+            waits['"e15"'].set()
             await page.offline(False)
             await page.events(EVENTS - 1)
             stage.public.deafen()  # that it has seen the last one is lost, and must be said again
-            gates[f'"e{EVENTS}"'].set()
+            waits[f'"e{EVENTS}"'].set()
             await page.events(EVENTS)
             stage.public.cut()
             await page.state("over")
@@ -170,14 +169,14 @@ class Page(unittest.IsolatedAsyncioTestCase):
                 self.assertIn(reason, told)
 
     async def test_a_gap_is_shown_and_so_is_who_took_over(self):
-        gates = {'"e4"': asyncio.Event()}
-        run = Stage(PROGRAM, "--pace", "0.02", "--steps", "300", "--keep", "3", gates=gates)
+        waits = gates(4)
+        run = Stage(PROGRAM, "--pace", "0.02", "--steps", "300", "--keep", "3", gates=waits)
         async with run as stage, Browser() as page:
             await page.open(stage.page)
             await page.events(3)
             stage.public.upstream = None
             stage.public.cut()
-            gates['"e4"'].set()
+            waits['"e4"'].set()
             await stage.internal.seen('"e10"')
             stage.public.upstream = stage.server.public
             await page.until("document.querySelector('#events .gap ~ li')")

@@ -123,6 +123,11 @@ class Proxy:
         return False
 
 
+def gates(*events):
+    """The run waits before each of these until it is set, so that what happens before it has happened."""
+    return {f'"e{n}"': asyncio.Event() for n in events}
+
+
 class Stage(contextlib.AsyncExitStack):
     """A backend whose browsers and whose server it reaches through proxies; and the server, which can be replaced."""
 

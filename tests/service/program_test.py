@@ -38,6 +38,12 @@ class Server(Program):
         self.debug = self.find(r"(?m)^ *debug      (http://127\.0\.0\.1:\d+/debug/tree)$")
         self.internal = self.debug.removesuffix("/debug/tree")
 
+    @property
+    def address(self):
+        """(host, port) of the public listener."""
+        host, port = self.ws.removeprefix("ws://").removesuffix("/ws").split(":")
+        return host, int(port)
+
     def connect(self, **options):
         # close_timeout: the library's own wait for a server that does not answer its Close.
         return websockets.connect(self.ws, close_timeout=PATIENCE, **options)
@@ -81,8 +87,7 @@ async def logged(server, text):
 
 async def silent_client(server):
     """A socket that upgrades and then neither reads nor answers."""
-    host, port = server.ws.removeprefix("ws://").removesuffix("/ws").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await asyncio.open_connection(*server.address)
     writer.write(
         b"GET /ws HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -470,8 +475,7 @@ class FewDescriptors(unittest.IsolatedAsyncioTestCase):
         return Server("--threads", "2", *arguments, preexec_fn=few)
 
     def public_sockets(self, server, count):
-        host, port = server.ws.removeprefix("ws://").removesuffix("/ws").split(":")
-        return [socket.create_connection((host, int(port)), PATIENCE) for _ in range(count)]
+        return [socket.create_connection(server.address, PATIENCE) for _ in range(count)]
 
     async def test_clients_cannot_take_those_of_the_operator(self):
         with self.limited() as server:
