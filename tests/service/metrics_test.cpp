@@ -132,7 +132,7 @@ TEST_SUITE("service/metrics") {
       CHECK(text.find("# HELP " + name + " ") != std::string::npos);
       CHECK(name.ends_with("_total") == (type == "counter"));
     }
-    CHECK(families.size() == 44);
+    CHECK(families.size() == 45);
   }
 
   TEST_CASE("a loop that does not answer keeps its last figures: no counter goes back") {
