@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
-#include <numeric>
 #include <random>
 #include <utility>
 
@@ -31,8 +30,6 @@ void not_found(environment& env, std::string_view what, connection_id id) {
 constexpr unsigned quiet_turns_wanted = 2;
 constexpr std::size_t max_waiting = 256;
 constexpr std::size_t max_waiting_bytes = 256 * 1024;
-
-constexpr std::chrono::milliseconds drain_step{20};  // between two batches of closes
 
 }  // namespace
 
@@ -242,7 +239,7 @@ void roster::on(const detach_user& m) {
   found->second.linger = std::make_unique<protocol::timer>(
       [this, user = m.user] { tell(self(), user_linger_passed{user}); });
   loop().schedule(*found->second.linger,
-                  loop().now() + std::min(env_.options.user_linger, protocol::longest_wait));
+                  loop().now() + protocol::bounded_wait(env_.options.user_linger));
 }
 
 void roster::on(const user_linger_passed& m) {
@@ -343,141 +340,6 @@ void roster::on(const shed& m) {
   if (m.least > SIZE_MAX / 2) return;
   shed_from(2 * m.least);  // those of greater classes first; of the last one as many as it takes
   shed_from(m.least);
-}
-
-// --- shutdown and inspection ----------------------------------------------------------------------------------------
-
-void roster::on(const drain& m) {
-  const bool sooner = m.all_told_by < farewell_.all_told_by;
-  farewell_ = m;
-  if (!std::exchange(draining_, true)) begin_drain();
-  if (sooner) {  // else they leave at the pace that they have
-    leaving_at_first_ = leaving_.size();
-    leaving_since_ = loop().now();
-  }
-  close_some();
-  report_if_drained();
-}
-
-void roster::begin_drain() {
-  here_.refusing = true;
-  env_.drain.connections += known_.size();
-  for (const auto& [serial, e] : known_) {
-    if (!protocol::planted(protocol::defect::old_messages))
-      count_messages(actor_of(*e.who).counts_with(*e.who), -1);
-    if (e.member == not_admitted) tell_to_close(e.who);  // nobody is admitted any more
-  }
-  leaving_ = members_;
-  std::shuffle(leaving_.begin(), leaving_.end(), std::mt19937_64{farewell_.seed + here_.index});
-  std::vector<std::string> lingering;
-  for (const auto& [user, its] : user_actors_)
-    if (its.attached == 0) lingering.push_back(user);
-  for (const auto& user : lingering) retire_user(user);
-}
-
-void roster::close_some() {
-  if (leaving_.empty()) return;
-  deliver_waiting();  // broadcasts that came before are written before the Close
-  // As many as are due by the next time, so that the first are not waited for.
-  const auto since_then = [&](protocol::time_point t) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(t - leaving_since_);
-  };
-  const auto stay =
-      leaving_at_first_ - protocol::due(leaving_at_first_, since_then(loop().now()) + drain_step,
-                                        since_then(farewell_.all_told_by));
-  while (leaving_.size() > stay) {
-    tell_to_close(leaving_.back());
-    leaving_.pop_back();
-  }
-  if (!leaving_.empty()) loop().schedule(pace_, loop().now() + drain_step);
-}
-
-void roster::tell_to_close(const core_ptr& who) {
-  if (who->ended() != send_result::written) return;
-  ++env_.drain.asked;
-  who->close(farewell_.code, farewell_.reason, initiator::shutdown, {});
-}
-
-/// What connections have sent before a drain begins is no part of its summary.
-void roster::count_messages(const protocol::traffic& all, std::int64_t sign) {
-  const auto written = all.outcomes[static_cast<std::size_t>(send_result::written)];
-  const auto sum = std::accumulate(all.outcomes.begin(), all.outcomes.end(), std::uint64_t{0});
-  env_.drain.messages_written += sign * static_cast<std::int64_t>(written);
-  env_.drain.messages_refused += sign * static_cast<std::int64_t>(sum - written);
-}
-
-void roster::report_if_drained() {
-  const bool empty =
-      known_.empty() && here_.enrolling == 0 && user_actors_.empty() && here_.behaviors == 0;
-  if (!draining_ || !empty || std::exchange(drained_reported_, true)) return;
-  tell(env_.supervisor, roster_drained{here_.index});
-}
-
-tree_node roster::node(std::chrono::steady_clock::time_point asked_at) {
-  tree_node n;
-  n.name = "roster-" + std::to_string(here_.index);
-  n.actor = id();
-  n.mailbox = mailbox().size();
-  n.connections = known_.size();
-  n.by_state = here_.by_state;
-  n.users = by_user_.size();
-  n.behaviors = here_.behaviors;
-  n.queued_bytes = here_.queued.total();
-  n.loop_lag = std::chrono::duration_cast<std::chrono::microseconds>(
-      std::chrono::steady_clock::now() - asked_at);
-  return n;
-}
-
-roster_view roster::view(const view_roster& m) {
-  roster_view v{node(m.asked_at), {}};
-  v.connections.reserve(known_.size());
-  for (const auto& [serial, e] : known_) v.connections.push_back(e.who);
-  return v;
-}
-
-/// Connections count for themselves, so that no message costs more for being counted here. What they have counted is
-/// added up when somebody asks, some of them in each turn of the loop, so that nobody waits for it.
-struct metrics_walk {
-  loop_snapshot result;
-  std::vector<core_ptr> left;
-  caf::typed_response_promise<loop_snapshot> answer;
-};
-
-caf::result<loop_snapshot> roster::on(const view_metrics& m) {
-  auto walk = std::make_shared<metrics_walk>();
-  walk->result = {node(m.asked_at), {.tally = here_.tally, .totals = departed_}};
-  if (here_.index == 0) {  // the whole server's, once
-    auto& outcomes = walk->result.counts.totals.outcomes;
-    outcomes[static_cast<std::size_t>(send_result::no_such_connection)] +=
-        env_.unmet->no_such_connection;
-    outcomes[static_cast<std::size_t>(send_result::reconnecting)] += env_.unmet->reconnecting;
-    outcomes[static_cast<std::size_t>(send_result::closed)] += env_.unmet->closed;
-    outcomes[static_cast<std::size_t>(send_result::failed)] += env_.unmet->failed;
-  }
-  walk->left.reserve(known_.size());
-  // Who ends meanwhile is counted as it was, and is not in `departed_` yet: so sums never go back.
-  for (const auto& [serial, e] : known_) walk->left.push_back(e.who);
-  walk->answer = make_response_promise<loop_snapshot>();
-  count_some first{walk};
-  on(first);
-  return walk->answer;
-}
-
-void roster::on(count_some& m) {
-  constexpr std::size_t at_once = 512;
-  auto& [result, left, answer] = *m.walk;
-  for (std::size_t i = 0; i < at_once && !left.empty(); ++i, left.pop_back()) {
-    const auto& who = *left.back();
-    protocol::operator+=(result.counts.totals, actor_of(who).counts_with(who));
-    if (who.ended() != send_result::written) continue;
-    result.counts.queued_messages += who.queued().messages();
-    result.counts.queued_bytes += who.queued().bytes();
-    result.counts.mailboxes += actor_of(who).mailbox_size();
-  }
-  if (left.empty())
-    answer.deliver(std::move(result));
-  else
-    loop().post([me = self(), walk = std::move(m.walk)] { tell(me, count_some{walk}); });
 }
 
 void roster::on_exit() {

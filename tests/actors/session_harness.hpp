@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,38 @@ struct session_socket {
   }
   [[nodiscard]] std::optional<close_code> closed_with() const { return close_code_in(link->sent); }
 };
+
+using offsets = std::vector<std::uint64_t>;
+using lines = std::vector<std::string>;
+
+/// Writes down what it is told; throws at "throw".
+struct recorder final : session_behavior {
+  explicit recorder(lines& book) : book_(book) {}
+  void on_start(const session& s) override { book_.push_back("start " + s.arguments()); }
+  void on_attach(const session&, const connection&) override { book_.push_back("attach"); }
+  void on_message(const session& s, const connection&, const message& m) override {
+    book_.push_back("message " + std::string{m.view()});
+    if (m.view() == "throw") throw std::runtime_error{"as asked"};
+    if (m.view() == "end") s.end("said so");
+    if (m.view() == "echo") s.emit("echo", "true");
+    if (m.view() == "timer") s.start_timer("t", 1s);
+  }
+  void on_detach(const session&, const connection&, const close_info& why) override {
+    book_.push_back("detach " + std::to_string(static_cast<int>(why.code)));
+  }
+  void on_timer(const session&, const std::string& name) override {
+    book_.push_back("timer " + name);
+  }
+  void on_end(const session&, const session_end& why) override {
+    book_.push_back("end " + std::string{to_string(why.by)});
+  }
+  lines& book_;
+};
+
+inline session_types plain(session_options o = {}) { return {{"plain", {{}, o}}}; }
+inline session_types recorded(lines& book, session_options o = {}) {
+  return {{"recorded", {[&book](const session&) { return std::make_unique<recorder>(book); }, o}}};
+}
 
 /// A harness whose server has these types of sessions.
 class session_harness : public harness {
