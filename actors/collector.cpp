@@ -24,7 +24,7 @@ class collector : public pinned_actor {
             milliseconds timeout, std::function<void(Result)> report)
       : pinned_actor(config, std::move(unit)),
         env_(env),
-        timeout_(std::clamp(timeout, milliseconds{0}, protocol::longest_wait)),
+        timeout_(protocol::bounded_wait(timeout)),
         report_(std::move(report)),
         deadline_([this] { tell(self(), collect_deadline{}); }) {}
 

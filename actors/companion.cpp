@@ -61,10 +61,7 @@ class companion final : public pinned_actor {
     for (const auto& s : serving_)
       s.who->close(close_code::internal_error, "internal error", initiator::error, {});
     serving_.clear();
-    try {
-      what_.reset();
-    } catch (...) {  // a destructor of the embedder's
-    }
+    what_.reset();
   }
 
  private:

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
-#include <numeric>
 
 #include "actors/companion.hpp"
 #include "actors/queue_budget.hpp"
 #include "actors/session_messages.hpp"
+#include "protocol/loop_metrics.hpp"
 #include "protocol/severity.hpp"
 
 namespace fairlead::actors {
@@ -174,22 +174,14 @@ void connection_actor::after_run() {
   if (wanted_room_ > 0) tell_session();
 }
 
-namespace {
-
-std::uint64_t sum_of(const protocol::traffic& counts) {
-  return std::accumulate(counts.outcomes.begin(), counts.outcomes.end(), std::uint64_t{0});
-}
-
-}  // namespace
-
 void connection_actor::on(tell_of_room m) {
   wanted_room_ = m.bytes;
-  wanted_when_ = sum_of(counts_) + core_->queued().messages();
+  wanted_when_ = protocol::settled(counts_) + core_->queued().messages();
 }
 
 /// Not with each message that leaves: when all have left that were queued when it asked.
 void connection_actor::tell_session() {
-  if (sum_of(counts_) < wanted_when_ || !core_->has_room_for(wanted_room_)) return;
+  if (protocol::settled(counts_) < wanted_when_ || !core_->has_room_for(wanted_room_)) return;
   wanted_room_ = 0;
   for (const auto& session : companions_) tell(session, send_more{core_->id});
 }

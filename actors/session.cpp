@@ -174,10 +174,8 @@ void session::lose_owner() const {
 void session::start_timer(std::string name, std::chrono::milliseconds delay) const {
   if (core_ && core_->try_request(name.size()))
     actors::tell(core_->actor,
-                 actors::set_session_timer{
-                     std::move(name),
-                     std::clamp(delay, std::chrono::milliseconds{0}, protocol::longest_wait), false,
-                     core_->behavior()});
+                 actors::set_session_timer{std::move(name), protocol::bounded_wait(delay), false,
+                                           core_->behavior()});
 }
 
 void session::cancel_timer(std::string name) const {

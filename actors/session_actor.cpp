@@ -253,7 +253,6 @@ void session_actor::carry_out(const machine::report_ended& e) {
   if (auto last = std::move(behavior_)) {
     try {
       last->on_end(handle(), info);
-      last.reset();
     } catch (...) {
       env_.logger()(severity::error, "session.behavior_threw",
                     {{"session", core_->id}, {"function", "on_end"}});

@@ -79,7 +79,7 @@ caf::behavior supervisor::make_behavior() {
 void supervisor::begin(std::chrono::milliseconds timeout) {
   const auto now = loop().now();
   if (env_.drain.phase == drain_phase::serving) began_ = now;
-  const auto end = now + std::clamp(timeout, std::chrono::milliseconds{0}, protocol::longest_wait);
+  const auto end = now + protocol::bounded_wait(timeout);
   if (end < deadline_at_) schedule_deadline(end);
 }
 

@@ -1,5 +1,7 @@
 #include "protocol/loop_metrics.hpp"
 
+#include <numeric>
+
 #include "protocol/severity.hpp"
 
 namespace fairlead::protocol {
@@ -41,6 +43,14 @@ traffic& operator+=(traffic& sum, const traffic& part) noexcept {
   sum.bytes_written += part.bytes_written;
   for (std::size_t i = 0; i < sum.outcomes.size(); ++i) sum.outcomes[i] += part.outcomes[i];
   return sum;
+}
+
+std::uint64_t settled(const traffic& t) noexcept {
+  return std::accumulate(t.outcomes.begin(), t.outcomes.end(), std::uint64_t{0});
+}
+
+std::uint64_t refused(const traffic& t) noexcept {
+  return settled(t) - t.outcomes[static_cast<std::size_t>(send_result::written)];
 }
 
 }  // namespace fairlead::protocol

@@ -49,4 +49,8 @@ struct loop_metrics {
 /// Adds what has passed over one connection.
 traffic& operator+=(traffic&, const traffic&) noexcept;
 
+/// Messages that have had an outcome, and those of them that were not written.
+[[nodiscard]] std::uint64_t settled(const traffic&) noexcept;
+[[nodiscard]] std::uint64_t refused(const traffic&) noexcept;
+
 }  // namespace fairlead::protocol

@@ -27,18 +27,21 @@ peer_watch::inflow peer_watch::heard(std::uint64_t bytes, std::uint32_t frames, 
                                      time_point now) noexcept {
   heard_ = now;
   if (state_ == state::pinged) answered(now);
+  if (eased_off(l, now)) over_since_ = time_point::max();  // however much this brings
   const auto owed =
       std::max(bytes_.take(bytes, byte_rate(l), now), frames_.take(frames, frame_rate(l), now));
-  if (owed == duration::zero()) {
-    if (over_since_ != time_point::max() && bytes_.half_full(byte_rate(l), now) &&
-        frames_.half_full(frame_rate(l), now))
-      over_since_ = time_point::max();
-    return inflow::fine;
-  }
+  if (owed == duration::zero()) return inflow::fine;
   over_since_ = std::min(over_since_, now);
   state_ = state::paused;
   since_ = now + owed;
   return now - over_since_ >= l.inbound_patience ? inflow::too_long : inflow::pause;
+}
+
+/// It has let half of its burst come back. Not less than what a late timer gives to somebody who never pauses by himself.
+bool peer_watch::eased_off(const limits& l, time_point now) const noexcept {
+  const auto wanted = std::max<duration>(l.inbound_burst / 2, std::chrono::milliseconds{500});
+  return bytes_.free_of_debt(byte_rate(l), now) >= wanted &&
+         frames_.free_of_debt(frame_rate(l), now) >= wanted;
 }
 
 time_point peer_watch::look_again(const limits& l, time_point now) const noexcept {

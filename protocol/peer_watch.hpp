@@ -68,6 +68,7 @@ class peer_watch {
   static constexpr std::uint32_t unknown = UINT32_MAX;
 
   void answered(time_point now) noexcept;
+  [[nodiscard]] bool eased_off(const limits&, time_point now) const noexcept;
   [[nodiscard]] time_point next_look(const limits&, std::uint32_t spread) const noexcept;
 
   time_point heard_{};

@@ -10,7 +10,7 @@ bool ordinary(const send_options& o) noexcept { return !o.ttl && !o.policy && o.
 terms_ptr make_terms(const send_options& o, time_point now) {
   if (ordinary(o)) return nullptr;
   auto made = std::make_shared<send_terms>();
-  if (o.ttl) made->expires = now + std::clamp(*o.ttl, std::chrono::milliseconds{0}, longest_wait);
+  if (o.ttl) made->expires = now + bounded_wait(*o.ttl);
   made->policy = o.policy;
   if (!o.policy && !o.key.empty()) made->policy = slow_policy::keep_latest;
   if (made->policy == slow_policy::keep_latest && !o.key.empty()) {

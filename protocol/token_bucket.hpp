@@ -25,9 +25,9 @@ class token_bucket {
     full_at_ = std::min(std::max(full_at_, now) + worth(tokens, rate), now + most_owed);
     return std::max(full_at_ - now - duration{rate.burst}, duration::zero());
   }
-  /// Whether at least half of the tokens are there.
-  [[nodiscard]] bool half_full(token_rate rate, time_point now) const noexcept {
-    return full_at_ <= now + duration{rate.burst} / 2;
+  /// For how long none has been owed; negative while some are.
+  [[nodiscard]] duration free_of_debt(token_rate rate, time_point now) const noexcept {
+    return now - full_at_ + duration{rate.burst};
   }
 
  private:

@@ -108,6 +108,24 @@ net::http_response ended_answer(const session& s) {
   return json_answer(body, 410);
 }
 
+/// It issued none: it has ended, or too many requests wait for it.
+net::http_response no_token_answer(const session& s) {
+  if (s.state() == session_state::ended) return ended_answer(s);
+  auto out = json_answer(
+      {{"error",
+        json_text(fmt::format("too many requests wait for the session {}", in_quotes(s.id())))},
+       {"result", outcome_json(to_string(emit_result::overflow))}},
+      503);
+  out.headers.emplace_back("Retry-After", "1");
+  return out;
+}
+
+net::http_response late_answer() {
+  return error_answer(504,
+                      "the session's actor did not answer in time: its loop is busy or stuck, or "
+                      "its behaviour is; see loop_lag_us in /debug/tree");
+}
+
 net::http_response refusal_of(const spawned_session& made) {
   const auto answer = [&](unsigned status, std::string_view error) {
     json::object body{{"error", json_text(error)},
@@ -193,10 +211,9 @@ session_api::digest session_api::digest_of(std::string_view body) {
 void session_api::spawned_before(const keyed& before, net::respond respond) const {
   const session there{before.made.lock()};
   if (!there) return respond(has_ended(before.id, backbone_.find_ended_session(before.id).get()));
-  auto answer = desk_->open(std::move(respond), outcome_timeout_,
-                            error_answer(504, "the session's actor did not answer in time"));
+  auto answer = desk_->open(std::move(respond), outcome_timeout_, late_answer());
   there.issue_token([made = there, answer = std::move(answer)](const std::string& t) {
-    answer(t.empty() ? ended_answer(made) : json_answer(spawned_json(made, true, t), 200));
+    answer(t.empty() ? no_token_answer(made) : json_answer(spawned_json(made, true, t), 200));
   });
 }
 
@@ -281,10 +298,9 @@ void session_api::issue_token(const net::http_request& request, net::respond res
   if (!wanted) return respond(bad_request(wanted.error()));
   const auto there = backbone_.find_session(*wanted);
   if (!there) return respond(not_there(*wanted));
-  auto answer = desk_->open(std::move(respond), outcome_timeout_,
-                            error_answer(504, "the session's actor did not answer in time"));
+  auto answer = desk_->open(std::move(respond), outcome_timeout_, late_answer());
   there.issue_token([answer, there](const std::string& token) {
-    if (token.empty()) return answer(ended_answer(there));
+    if (token.empty()) return answer(no_token_answer(there));
     answer(json_answer({{"session", json_text(there.id())}, {"token", json_text(token)}}));
   });
 }
@@ -347,15 +363,15 @@ void session_api::one(const net::http_request& request, net::respond respond) {
       return respond(json_answer(ended_json(*was)));
     return respond(not_there(id));
   }
-  backbone_.take_sessions(
-      {there}, snapshot_timeout_,
-      [respond, there](const actors::backbone::sessions_snapshot& taken) {
-        if (!taken.sessions.empty())
-          return respond(json_answer(session_json(taken.sessions.front(), now())));
-        if (taken.unanswered.empty()) return respond(json_answer(brief_json(there)));  // just ended
-        respond(error_answer(504, "the session's actor did not answer in time: its loop is busy or "
-                                  "stuck, or its behaviour is; see loop_lag_us in /debug/tree"));
-      });
+  backbone_.take_sessions({there}, snapshot_timeout_,
+                          [respond, there](const actors::backbone::sessions_snapshot& taken) {
+                            if (!taken.sessions.empty())
+                              return respond(
+                                  json_answer(session_json(taken.sessions.front(), now())));
+                            if (taken.unanswered.empty())
+                              return respond(json_answer(brief_json(there)));  // just ended
+                            respond(late_answer());
+                          });
 }
 
 void session_api::inbox(const net::http_request& request, net::respond respond) {
@@ -365,8 +381,7 @@ void session_api::inbox(const net::http_request& request, net::respond respond) 
   if (!backbone_.find_session(id) && !backbone_.find_ended_session(id))
     return respond(not_there(id));
   const auto patience = query->wait + snapshot_timeout_;
-  auto answer = desk_->open(std::move(respond), patience,
-                            error_answer(504, "the session's actor did not answer in time"));
+  auto answer = desk_->open(std::move(respond), patience, late_answer());
   backbone_.read_inbox(
       id, query->after, query->limit, query->wait, query->epoch,
       [answer, after = query->after](const inbox_page& p) { answer(inbox_answer(p, after)); });

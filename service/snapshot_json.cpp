@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "protocol/loop_metrics.hpp"
 #include "service/explanation.hpp"
 #include "service/text.hpp"
 
@@ -25,12 +26,6 @@ std::int64_t ms_between(wall_time from, wall_time to) {
   return duration_cast<milliseconds>(to - from).count();
 }
 
-std::uint64_t refused(const protocol::traffic& t) {
-  std::uint64_t sum = 0;
-  for (const auto n : t.outcomes) sum += n;
-  return sum - t.outcomes[static_cast<std::size_t>(send_result::written)];
-}
-
 void add_outcomes(json::object& out, std::span<const std::uint64_t, send_result_count> counts) {
   for (std::size_t i = 0; i < counts.size(); ++i)
     out[to_string(static_cast<send_result>(i))] = counts[i];
@@ -46,7 +41,7 @@ json::object by_state_json(std::span<const std::uint64_t> counts) {
 void add_traffic(json::object& out, const protocol::traffic& t) {
   out["messages_in"] = t.messages_in;
   out["messages_out"] = t.outcomes[static_cast<std::size_t>(send_result::written)];
-  out["sends_refused"] = refused(t);
+  out["sends_refused"] = protocol::refused(t);
 }
 
 void add_close(json::object& out, close_code code, std::string_view reason, initiator by) {

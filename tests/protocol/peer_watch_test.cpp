@@ -178,6 +178,25 @@ TEST_CASE("who goes on so for longer than the patience is told so; who eases off
   CHECK(p.now <= start + 14s);
 }
 
+TEST_CASE("who has eased off begins anew, whatever it sends then; with a short burst too") {
+  for (const auto burst : {2'000ms, 1ms}) {
+    watched_peer p;
+    p.bounds.max_inbound_messages_per_second = 1'000;
+    p.bounds.inbound_burst = burst;
+    p.bounds.inbound_patience = 5s;
+    CHECK(p.hear(6, 3'000) == inflow::pause);
+    while (p.first_before(start + 1min) != action::nothing) continue;
+    CHECK(p.hear(6, 3'000) == inflow::pause);
+    // A timer that is late does not mean that it has.
+    for (auto said = inflow::pause; said != inflow::too_long; said = p.hear(6, 3'000)) {
+      while (p.watch.paused()) p.first_before(p.next + 1ms);
+      REQUIRE(p.now < start + 70s);
+      p.now += 10ms;
+    }
+    CHECK(p.now >= start + 65s);
+  }
+}
+
 TEST_CASE(
     "who owes more than the patience is told so when it is over, once, and then waits for its "
     "tokens") {

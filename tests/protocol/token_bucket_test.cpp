@@ -34,16 +34,16 @@ TEST_CASE("who keeps to the rate owes nothing, for as long as it likes") {
   token_bucket b;
   auto now = start;
   for (int i = 0; i < 100'000; ++i) REQUIRE(b.take(1, rate, now += 10ms) == 0s);
-  CHECK(b.half_full(rate, now));
 }
 
-TEST_CASE("half full is half of the burst") {
+TEST_CASE("free of debt since what was owed is paid, and for less when more is taken") {
   token_bucket b;
-  CHECK(b.take(100, rate, start) == 0s);
-  CHECK(b.half_full(rate, start));
-  CHECK(b.take(1, rate, start) == 0s);
-  CHECK_FALSE(b.half_full(rate, start));
-  CHECK(b.half_full(rate, start + 10ms));
+  CHECK(b.take(300, rate, start) == 1s);
+  CHECK(b.free_of_debt(rate, start) == -1s);
+  CHECK(b.free_of_debt(rate, start + 1s) == 0s);
+  CHECK(b.free_of_debt(rate, start + 4s) == 3s);
+  CHECK(b.take(100, rate, start + 4s) == 0s);
+  CHECK(b.free_of_debt(rate, start + 4s) == 1s);
 }
 
 TEST_CASE("no number of tokens is too large to count, and no debt lasts longer than a day") {

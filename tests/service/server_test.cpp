@@ -431,11 +431,11 @@ TEST_SUITE("service/server") {
       REQUIRE(eventually([&] { return asked > 100'000; }));
       const auto began = std::chrono::steady_clock::now();
       CHECK(test::get(s.address(), "/health").status == 200);
-      CHECK(std::chrono::steady_clock::now() - began < 2s);
+      CHECK(std::chrono::steady_clock::now() - began < 5s);
       const auto client = connect(s);  // does not answer its Close
       const auto stopping = std::chrono::steady_clock::now();
       s.shutdown(500ms);
-      CHECK(std::chrono::steady_clock::now() - stopping < 3s);
+      CHECK(std::chrono::steady_clock::now() - stopping < 5s);
     }
     for (const auto& one : sessions) CHECK(one.state() == session_state::ended);
     CHECK(answered == asked);

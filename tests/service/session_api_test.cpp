@@ -1,3 +1,6 @@
+#include <atomic>
+#include <latch>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -50,9 +53,42 @@ bool says(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
+/// Holds its loop until it is let go.
+class stuck final : public session_behavior {
+ public:
+  stuck(std::latch& there, std::latch& let_go) : there_(there), let_go_(let_go) {}
+  void on_timer(const session&, const std::string&) override {
+    there_.count_down();
+    let_go_.wait();
+  }
+
+ private:
+  std::latch &there_, &let_go_;
+};
+
 }  // namespace
 
 TEST_SUITE("service/session_api") {
+  TEST_CASE("a token that was not issued because too many requests wait is no sign of an end") {
+    std::latch there{1}, let_go{1};
+    std::atomic<bool> full = false;
+    server_options options{.listen = "127.0.0.1:0", .internal = "127.0.0.1:0", .threads = 1};
+    options.session_types["stuck"] = {
+        .behavior = [&](const session&) { return std::make_unique<stuck>(there, let_go); }};
+    server s{options};
+    const auto one = s.spawn_session("stuck", {.id = "s1"}).session;
+    one.start_timer("now", {});
+    there.wait();
+    for (int i = 0; i < 257; ++i)
+      one.issue_token([&](const std::string& token) { full = full || token.empty(); });
+    CHECK(full);
+    const auto busy = post(s.internal_address(), "/api/issue_token", R"({"session": "s1"})");
+    CHECK(busy.status == 503);
+    CHECK(busy.body.at("result").at("outcome") == "overflow");
+    CHECK(says(text_of(busy.body.at("error")), "too many requests wait"));
+    let_go.count_down();
+  }
+
   TEST_CASE_FIXTURE(fixture, "a backend owns a session: spawn, emit, attach, ack, inbox, end") {
     const auto made = spawn("r1", R"(, "user": "ann", "metadata": {"team": "x"})");
     CHECK(made.status == 201);

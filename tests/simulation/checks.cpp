@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <numeric>
 
 #include <fmt/format.h>
 
@@ -83,8 +82,7 @@ void world::check_traffic() {
 
 void world::check_counts(const peer& p, const traffic& counts, bool lives) const {
   const auto written = written_of(counts);
-  const auto all =
-      std::accumulate(counts.outcomes.begin(), counts.outcomes.end(), std::uint64_t{0});
+  const auto all = protocol::settled(counts);
   const auto came = p.seen.messages(), number = p.seen.number();
   // Of a run that broke off, and what an actor that ends has not heard of yet, counts as failed.
   require(lives ? written == came : written <= came,
