@@ -116,10 +116,11 @@ std::string serve_footer() {
                      default_config());
 }
 
-/// The parser with both commands; what it finds goes into `flags`, `config` and `file`.
+/// The parser with all commands; what it finds goes into `flags`, `config` and `file`.
 struct parser {
   CLI::App app{"Fairlead, a WebSocket connection manager: one actor per connection."};
   CLI::App* serve = nullptr;
+  CLI::App* defaults = nullptr;
   CLI::App* check = nullptr;
   std::vector<flag> flags = serve_flags();
   std::string config, file;
@@ -134,6 +135,9 @@ struct parser {
     serve->footer(serve_footer);
     for (auto& f : flags) serve->add_option(f.name, f.given, f.about)->type_name(f.placeholder);
     serve->add_option("--config", config, "reads settings from a file")->type_name("FILE");
+    defaults = app.add_subcommand(
+        "default-config",
+        "prints a configuration file with every key, its default and its meaning");
     check = app.add_subcommand(
         "check-config", "reads a configuration file and prints \"ok\", or all that is wrong");
     check->add_option("FILE", file, "the configuration file")->required()->type_name("");
@@ -208,6 +212,10 @@ std::variant<serve_command, finished> parse(int argc, const char* const* argv, s
     // CLI11 prints help and version, or the error and where to find help.
     const bool good = p.app.exit(error, out, err) == 0;
     return finished{good ? exit_clean : exit_usage};
+  }
+  if (p.defaults->parsed()) {
+    out << default_config();
+    return finished{};
   }
   if (p.check->parsed()) return finished{run_check(p.file, out, err)};
   return read_serve(p, err, decides);

@@ -16,7 +16,7 @@ inline constexpr int exit_clean = 0, exit_failure = 1, exit_usage = 2, exit_cut 
 struct serve_command {
   settings values;
 };
-/// Everything is said and done already: `--help`, `--version`, `check-config`, or an error.
+/// Everything is said and done already: `--help`, `--version`, `default-config`, `check-config`, or an error.
 struct finished {
   int exit_code = exit_clean;
 };

@@ -32,7 +32,7 @@ struct loaded_config {
 /// The same, and what only the settings together can tell: for a file that is to stand alone.
 [[nodiscard]] loaded_config check_config(const std::string& path);
 
-/// A file that has every key with its default and what it means: the reference that `--help` prints.
+/// A file that has every key with its default and what it means: what `--help` and `default-config` print.
 [[nodiscard]] std::string default_config();
 
 }  // namespace fairlead::service

@@ -188,6 +188,7 @@ TEST_SUITE("service/command_line") {
     const run help{{"--help"}};
     CHECK(help.exit_code() == exit_clean);
     CHECK(contains(help.out.str(), "check-config"));
+    CHECK(contains(help.out.str(), "default-config"));
     const run serve_help{{"serve", "--help"}};
     CHECK(serve_help.exit_code() == exit_clean);
     CHECK(contains(serve_help.out.str(), "max_queued_bytes = 1048576"));
@@ -196,6 +197,14 @@ TEST_SUITE("service/command_line") {
     CHECK(contains(version.out.str(), "fairlead "));
     CHECK(contains(version.out.str(), "CAF 0.17."));
     CHECK(contains(version.out.str(), "Boost 1."));
+  }
+
+  TEST_CASE("default-config prints a file that check-config finds good") {
+    const run printed{{"default-config"}};
+    CHECK(printed.exit_code() == exit_clean);
+    CHECK(contains(printed.out.str(), "\n[limits]\n"));
+    const config_file file{printed.out.str()};
+    CHECK(run{{"check-config", file.path.c_str()}}.exit_code() == exit_clean);
   }
 
   TEST_CASE("check-config prints ok, or all that is wrong and exits 2") {
