@@ -238,9 +238,8 @@ void backbone::read_inbox(const std::string& id, std::uint64_t after, std::size_
   const auto found = impl_->env.sessions.find(id);
   auto asked = std::make_shared<inbox_sink>(std::move(done));
   if (found.session)
-    return tell(found.session->actor,
-                actors::read_inbox{after, limit, protocol::bounded_wait(wait),
-                                   std::move(epoch), std::move(asked)});
+    return tell(found.session->actor, actors::read_inbox{after, limit, protocol::bounded_wait(wait),
+                                                         std::move(epoch), std::move(asked)});
   inbox_page page;
   page.found = page.ended = found.ended != nullptr;
   if (found.ended) page.unread = found.ended->unread;

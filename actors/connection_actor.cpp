@@ -46,7 +46,7 @@ caf::behavior connection_actor::make_handlers(loop_unit& unit) {
   };
   return {
       // The two of the hot path first: CAF tries them in order.
-      [me](const send_frames& m) { me().apply(protocol::send{m.what}); },
+      [me](const send_frames& m) { me().on(m); },
       [me](link_message& m) { me().on(m); },
       [me](const link_progress& m) { me().took(m.what); },
       [me](handled m) { me().on(m); },
@@ -68,6 +68,11 @@ caf::behavior connection_actor::make_handlers(loop_unit& unit) {
       [me](take_snapshot) { return me().snapshot(); },
       [me](abort_now m) { me().on(m); },
   };
+}
+
+void connection_actor::on(const send_frames& m) {
+  if (here_.aborting && link_) on(abort_now{});  // not behind all that waits in the mailbox
+  apply(protocol::send{m.what});
 }
 
 void connection_actor::on(link_report& m) {

@@ -63,6 +63,7 @@ class connection_actor final : public lean_actor {
 
   static caf::behavior make_handlers(loop_unit&);
   // Messages with more to them than an event for the machine.
+  void on(const send_frames&);
   void on(link_report&);
   void on(abort_now);
   caf::result<send_result> on(const send_message&);

@@ -78,6 +78,10 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   [[nodiscard]] send_result ended() const noexcept {
     return ended_.load(std::memory_order_acquire);
   }
+  /// Whether that is why an `offer` found no room.
+  [[nodiscard]] bool gone() const noexcept {
+    return queued_.sealed() && ended() != send_result::written;
+  }
   [[nodiscard]] const protocol::account& queued() const noexcept { return queued_; }
   /// Refusals at enqueue, which the actor never sees.
   [[nodiscard]] std::uint64_t overflows() const noexcept {

@@ -33,6 +33,7 @@ struct loop_context {
   std::uint64_t behaviors = 0;
   protocol::loop_tally tally;
   bool refusing = false;              // a shutdown has begun
+  bool aborting = false;              // its deadline has passed
   std::size_t enrolling = 0;          // connected, and not yet known to the roster
   caf::behavior connection_handlers;  // one for all of them: half a kilobyte that each would hold
   // What handlers send to their own connection in a run that `connection_actor::pass` began.

@@ -108,9 +108,11 @@ constexpr std::size_t max_run_bytes = 256 * 1024;
 
 }  // namespace
 
-void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>& members,
-             const limits& bounds) {
-  for (std::size_t i = 0; i < broadcasts.size();) {
+std::size_t deliver(batch broadcasts, const std::vector<core_ptr>& members, const limits& bounds,
+                    std::size_t most_messages) {
+  std::size_t i = 0;
+  for (std::size_t messages = 0; i < broadcasts.size() && messages < most_messages;
+       messages += members.size()) {
     if (broadcasts[i].asked) {
       deliver_counted(broadcasts[i++], members);
       continue;
@@ -120,7 +122,7 @@ void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>
       continue;
     }
     if (!fits(broadcasts[i], bounds)) {
-      for (const auto& to : members) deliver_singly(batch{broadcasts}.subspan(i, 1), to);
+      for (const auto& to : members) deliver_singly(broadcasts.subspan(i, 1), to);
       ++i;
       continue;
     }
@@ -129,9 +131,10 @@ void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>
       bytes += broadcasts[end].what.frame().size();
       if (end > i && (bytes > max_run_bytes || end - i == protocol::most_frames)) break;
     }
-    deliver_folded(batch{broadcasts}.subspan(i, end - i), members);
+    deliver_folded(broadcasts.subspan(i, end - i), members);
     i = end;
   }
+  return i;
 }
 
 namespace {

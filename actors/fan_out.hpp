@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "actors/environment.hpp"
@@ -8,9 +10,10 @@
 namespace fairlead::actors {
 
 /// Sends broadcasts, in order, to each of `members` but those that a broadcast excepts: folds them into shared runs of
-/// frames, so that a connection finds one message in its mailbox, and makes one write, for all of them.
-void deliver(const std::vector<fan_out>& broadcasts, const std::vector<core_ptr>& members,
-             const limits&);
+/// frames, so that a connection finds one message in its mailbox, and makes one write, for all of them. Begins no further
+/// one after so many messages to connections; returns how many it has sent.
+std::size_t deliver(std::span<const fan_out> broadcasts, const std::vector<core_ptr>& members,
+                    const limits&, std::size_t most_messages = SIZE_MAX);
 
 /// A place for a message on its way to a roster, which will hand it on: null if the bound on those is met. Any thread.
 [[nodiscard]] permit_ptr permit_for(environment&, const message&);

@@ -1,5 +1,6 @@
 #include "actors/loop_unit.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -10,7 +11,8 @@ namespace fairlead::actors {
 namespace {
 // Messages an actor may handle in one run: enough to gather many sends into one write, few enough to stay fair.
 constexpr std::size_t messages_per_run = 256;
-// How long a drain begins further runs, before sockets, timers and what other threads post get their turn.
+// How long a drain begins further runs, before sockets, timers and what other threads post get their turn. As long as the
+// directors took if that is more: what they hand out must not come faster than it is handled.
 constexpr std::chrono::milliseconds longest_drain{2};
 }  // namespace
 
@@ -55,14 +57,19 @@ void loop_unit::drain() {
 }
 
 void loop_unit::run_some() {
-  for (auto n = first_.size(); n > 0; --n) run_next(first_);
+  protocol::time_point::duration longest = longest_drain;
+  if (!first_.empty()) {
+    const auto began = loop_->read_clock();
+    for (auto n = first_.size(); n > 0; --n) run_next(first_);
+    longest = std::max(longest, loop_->read_clock() - began);
+  }
   auto end = protocol::time_point::max();
   while (!idle()) {
     run_next(ready_.empty() ? first_ : ready_);
     if (idle()) return;  // most drains are of one run, and need no clock
     const auto now = loop_->read_clock();
     if (now >= end) return;
-    if (end == protocol::time_point::max()) end = now + longest_drain;
+    if (end == protocol::time_point::max()) end = now + longest;
   }
 }
 

@@ -30,6 +30,8 @@ void not_found(environment& env, std::string_view what, connection_id id) {
 constexpr unsigned quiet_turns_wanted = 2;
 constexpr std::size_t max_waiting = 256;
 constexpr std::size_t max_waiting_bytes = 256 * 1024;
+// Messages to connections in one run, about: some 10 ms.
+constexpr std::size_t messages_per_run = 32 * 1024;
 
 }  // namespace
 
@@ -51,7 +53,7 @@ caf::behavior roster::make_behavior() {
         known_.emplace(m.who->id.serial, entry{m.who});
         if (!draining_) return;
         ++env_.drain.connections;
-        if (!aborting_) return tell_to_close(m.who);
+        if (!here_.aborting) return tell_to_close(m.who);
         tell(m.who->actor, abort_now{});
       },
       [this](const request_admission& m) { on(m); },
@@ -83,7 +85,8 @@ caf::behavior roster::make_behavior() {
       },
       [this](companion_ended) { report_if_drained(); },
       [this](abort_all) {
-        aborting_ = true;
+        here_.aborting = true;
+        waiting_.clear();
         leaving_.clear();
         for (const auto& [serial, e] : known_) tell(e.who->actor, abort_now{});
       },
@@ -161,7 +164,7 @@ void roster::on(depart& m) {
       m.record.final_state == protocol::connection_state::closed && m.record.info.clean;
   if (draining_) {
     ++(clean ? env_.drain.closed : env_.drain.aborted);
-    if (aborting_ && !clean) ++env_.drain.cut;
+    if (here_.aborting && !clean) ++env_.drain.cut;
     count_messages(m.record.counts, 1);
   }
   ++here_.tally.ended[protocol::key_of(m.record.info)];
@@ -186,7 +189,7 @@ void roster::on_down(const caf::down_msg& down) {
   const auto id = to_string(lost->second.who->id);
   env_.logger()(severity::error, "connection.lost", {{"id", id}});
   if (draining_) ++env_.drain.aborted;
-  if (aborting_) ++env_.drain.cut;
+  if (here_.aborting) ++env_.drain.cut;
   const auto& who = *lost->second.who;
   ++here_.tally
         .ended[{initiator::error, protocol::code_label(close_code::abnormal), severity::error}];
@@ -262,6 +265,7 @@ void roster::retire_user(const std::string& user) {
 // --- sends ----------------------------------------------------------------------------------------------------------
 
 void roster::on(fan_out& m) {
+  if (here_.aborting) return;  // it addresses nobody
   waiting_bytes_ += m.what.frame().size();
   waiting_.push_back(std::move(m));
 }
@@ -277,15 +281,18 @@ void roster::on(turn_passed) {
   turn_posted_ = false;
   const bool full = waiting_.size() >= max_waiting || waiting_bytes_ >= max_waiting_bytes;
   quiet_turns_ = waiting_.size() > seen_waiting_ ? 0 : quiet_turns_ + 1;
-  if (!full && quiet_turns_ < quiet_turns_wanted) return;  // after_run asks for another turn
-  deliver_waiting();
+  if (!full && !behind_ && quiet_turns_ < quiet_turns_wanted)
+    return;  // after_run asks for another turn
+  deliver_waiting(messages_per_run);
 }
 
-void roster::deliver_waiting() {
+void roster::deliver_waiting(std::size_t most_messages) {
   quiet_turns_ = 0;
-  waiting_bytes_ = 0;
-  deliver(waiting_, members_, env_.limits());
-  waiting_.clear();
+  const auto sent = deliver(waiting_, members_, env_.limits(), most_messages);
+  behind_ = sent < waiting_.size();
+  const auto rest = waiting_.begin() + static_cast<std::ptrdiff_t>(sent);
+  for (auto b = waiting_.begin(); b != rest; ++b) waiting_bytes_ -= b->what.frame().size();
+  waiting_.erase(waiting_.begin(), rest);
 }
 
 void roster::on(const fan_out_to_user& m) {
@@ -297,7 +304,8 @@ void roster::on(const fan_out_to_user& m) {
   const auto found = by_user_.find(m.user);
   if (found == by_user_.end()) return;
   m.counted->meets();
-  deliver({fan_out{m.what, {}, m.asked, {}, m.terms}}, found->second, env_.limits());
+  const fan_out one{m.what, {}, m.asked, {}, m.terms};
+  deliver({&one, 1}, found->second, env_.limits());
 }
 
 void roster::on(const close_user_connections& m) {

@@ -57,7 +57,7 @@ class roster final : public pinned_actor {
 
   void on(fan_out&);
   void on(turn_passed);
-  void deliver_waiting();
+  void deliver_waiting(std::size_t most_messages);
   void on(const fan_out_to_user&);
   void on(const close_user_connections&);
   void on(send_to_id&);
@@ -89,6 +89,7 @@ class roster final : public pinned_actor {
   std::size_t seen_waiting_ = 0;  // how many there were at the last turn
   unsigned quiet_turns_ = 0;
   bool turn_posted_ = false;
+  bool behind_ = false;  // some of those that are due had no place in the last run
 
   drain farewell_{};                  // the latest
   std::vector<core_ptr> leaving_;     // to be told to close, the next one last
@@ -96,7 +97,6 @@ class roster final : public pinned_actor {
   protocol::time_point leaving_since_{};
   protocol::timer pace_;
   bool draining_ = false;
-  bool aborting_ = false;  // the shutdown's deadline has passed
   bool drained_reported_ = false;
 };
 

@@ -48,7 +48,7 @@ void roster::begin_drain() {
 
 void roster::close_some() {
   if (leaving_.empty()) return;
-  deliver_waiting();  // broadcasts that came before are written before the Close
+  deliver_waiting(SIZE_MAX);  // broadcasts that came before are written before the Close
   // As many as are due by the next time, so that the first are not waited for.
   const auto since_then = [&](protocol::time_point t) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(t - leaving_since_);

@@ -3,8 +3,7 @@
 #include <fairlead/session.hpp>
 
 #include "actors/receipts.hpp"
-#include "actors/session_core.hpp"
-#include "actors/session_messages.hpp"
+#include "actors/session_actor.hpp"
 #include "protocol/defect.hpp"
 #include "protocol/frame.hpp"
 #include "protocol/session_frames.hpp"
@@ -71,8 +70,7 @@ void session_core::emit(std::string_view name, std::string data, emit_options ho
     if (asked) asked->answer({why});
   };
   const auto size = data.size() + protocol::event_overhead;
-  if (state() == session_state::ended || ending_.load(std::memory_order_relaxed))
-    return refuse(emit_result::ended);
+  if (state() == session_state::ended || is_ending()) return refuse(emit_result::ended);
   if (size > largest_event().bytes) return refuse(emit_result::too_large);
   if (!protocol::valid_name(name) || how.key.size() > 128 || !type->valid_json(data))
     return refuse(emit_result::invalid_data);
@@ -85,6 +83,16 @@ void session_core::emit(std::string_view name, std::string data, emit_options ho
                            : milliseconds{0};
   actors::tell(actor, actors::emit_event{std::string{name}, std::move(data), std::move(how.key),
                                          std::move(asked), timeout});
+}
+
+bool session_core::request_timer(std::string name, std::chrono::milliseconds delay,
+                                 bool cancel) const {
+  actors::set_session_timer wanted{std::move(name), delay, cancel, behavior()};
+  auto* const there = caf::actor_cast<caf::abstract_actor*>(actor);
+  if (static_cast<actors::session_actor*>(there)->set_now(wanted)) return true;
+  if (!try_request(wanted.name.size())) return false;
+  actors::tell(actor, std::move(wanted));
+  return true;
 }
 
 }  // namespace detail
@@ -127,17 +135,20 @@ std::future<emit_report> session::emit_reported(std::string_view type, std::stri
   return future;
 }
 
+// Told first: what throws for lack of memory has ended nothing.
+
 void session::end(std::string reason) const {
-  if (core_ && core_->begin_end())
-    actors::tell(core_->actor, actors::end_session{std::move(reason), nullptr});
+  if (!core_ || core_->is_ending()) return;
+  actors::tell(core_->actor, actors::end_session{std::move(reason), nullptr});
+  core_->begin_end();
 }
 
 void session::end(std::string reason, std::function<void(const session_end&)> done) const {
   if (!core_) return actors::call_back(done, session_end{});
-  core_->begin_end();
   actors::tell(core_->actor,
                actors::end_session{std::move(reason),
                                    std::make_shared<actors::end_receipt>(core_, std::move(done))});
+  core_->begin_end();
 }
 
 void session::issue_token(std::function<void(std::string)> done) const {
@@ -171,17 +182,12 @@ void session::lose_owner() const {
   if (core_) actors::tell(core_->actor, actors::have_owner{false});
 }
 
-void session::start_timer(std::string name, std::chrono::milliseconds delay) const {
-  if (core_ && core_->try_request(name.size()))
-    actors::tell(core_->actor,
-                 actors::set_session_timer{std::move(name), protocol::bounded_wait(delay), false,
-                                           core_->behavior()});
+bool session::start_timer(std::string name, std::chrono::milliseconds delay) const {
+  return core_ && core_->request_timer(std::move(name), protocol::bounded_wait(delay), false);
 }
 
-void session::cancel_timer(std::string name) const {
-  if (core_ && core_->try_request(name.size()))
-    actors::tell(core_->actor,
-                 actors::set_session_timer{std::move(name), {}, true, core_->behavior()});
+bool session::cancel_timer(std::string name) const {
+  return core_ && core_->request_timer(std::move(name), {}, true);
 }
 
 }  // namespace fairlead

@@ -105,9 +105,10 @@ void session_actor::on(session_due) {
     answer(r.what);
     return true;
   });
-  while (true) {
-    const auto due =
-        std::ranges::find_if(timers_, [&](const named_timer& t) { return t.when <= now; });
+  const auto is_due = [&](const named_timer& t) { return t.when <= now; };
+  // So many: one that is started again without a delay has its turn later.
+  for (auto left = std::ranges::count_if(timers_, is_due); left > 0; --left) {
+    const auto due = std::ranges::find_if(timers_, is_due);
     if (due == timers_.end()) break;
     const auto name = std::move(due->name);
     timers_.erase(due);
@@ -186,8 +187,18 @@ void session_actor::greet_sockets() {
     guarded("on_attach", [&] { behavior_->on_attach(handle(), connection{who}); });
 }
 
+bool session_actor::set_now(const set_session_timer& m) {
+  if (!loop().inside() || unit().current() != this || !behavior_) return false;
+  set(m);
+  return true;
+}
+
 void session_actor::on(const set_session_timer& m) {
   core_->request_handled(m.name.size());
+  set(m);
+}
+
+void session_actor::set(const set_session_timer& m) {
   if (m.behavior != core_->behavior()) return;
   std::erase_if(timers_, [&](const named_timer& t) { return t.name == m.name; });
   if (m.cancel || !behavior_) return;

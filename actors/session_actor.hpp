@@ -27,6 +27,9 @@ class session_actor final : public lean_actor {
   const char* name() const override { return "session"; }
   void on_exit() override;
 
+  /// Starts or cancels a timer, where it is this session's behaviour that asks, in a function of its own. Any thread.
+  [[nodiscard]] bool set_now(const set_session_timer&);
+
  private:
   struct socket {
     core_ptr who;
@@ -61,6 +64,7 @@ class session_actor final : public lean_actor {
   void on(emit_event&);
   void on(const issue_token&);
   void on(const set_session_timer&);
+  void set(const set_session_timer&);
   void on(send_more);
   void on(read_inbox&);
   void on(have_owner);

@@ -240,8 +240,7 @@ caf::expected<session_client> session_client::connect(caf::actor_system& system,
   const auto is_gone = [](const caf::error& e) {
     return e == caf::sec::request_receiver_down || e == caf::sec::request_timeout;
   };
-  const auto deadline = std::chrono::steady_clock::now() +
-                        protocol::bounded_wait(o.timeout);
+  const auto deadline = std::chrono::steady_clock::now() + protocol::bounded_wait(o.timeout);
   auto me = find_and_meet(system, o, std::min(o.timeout, one_try));
   while (!me && is_gone(me.error())) {
     std::this_thread::sleep_for(retry_after);

@@ -151,8 +151,13 @@ class session_core {
     return watches_.load(std::memory_order_relaxed) <= most_watchers &&
            ++watches_ <= most_watchers + 1;
   }
-  /// From now on emits meet `ended`: the end is on its way. False if it was already.
-  bool begin_end() const noexcept { return !ending_.exchange(true, std::memory_order_relaxed); }
+  /// Carries it out if it is the session's behaviour that asks, else puts it into the actor's mailbox; false if as many
+  /// requests as may wait do.
+  [[nodiscard]] bool request_timer(std::string name, std::chrono::milliseconds delay,
+                                   bool cancel) const;
+  /// From now on emits meet `ended`: the end is on its way.
+  void begin_end() const noexcept { ending_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool is_ending() const noexcept { return ending_.load(std::memory_order_relaxed); }
   /// The end is not to wait for what is in the mailbox before it.
   void cut() const noexcept { cut_.store(true, std::memory_order_relaxed); }
 

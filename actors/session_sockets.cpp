@@ -115,7 +115,7 @@ void session_actor::carry_out(const machine::catch_up& e) {
   if (greeted) pump(sockets_.back());
   drop_hopeless();
   guarded("on_attach", [&] { behavior_->on_attach(handle(), connection{who}); });
-  if (!greeted)
+  if (!greeted && !who->gone())
     dismiss(who, {close_code::internal_error, "the server's limits leave no room for a session",
                   initiator::error, false});
 }
@@ -270,7 +270,7 @@ void session_actor::pump(socket& s) {
 void session_actor::falls_behind(socket& s) {
   s.lagging = true;
   if (planted(defect::event_skipped) && s.next < stream_.top()) ++s.next;
-  if (hopeless(s)) return;  // it is dropped by who called
+  if (s.who->gone() || hopeless(s)) return;  // it is dropped by who called
   const auto size = stream_.at(s.next)->frame().size();
   tell(s.who->actor, tell_of_room{static_cast<std::uint32_t>(size)});
 }
@@ -281,9 +281,10 @@ void session_actor::on(send_more m) {
   drop_hopeless();
 }
 
-/// It would have a gap: the stream does not go back far enough for it, or what comes next is larger than it takes.
+/// It would have a gap: the stream does not go back far enough for it, or what comes next is larger than it takes. Not one
+/// that has gone: what it said before is on its way, and then the word of its end.
 bool session_actor::hopeless(const socket& s) const {
-  if (!s.lagging) return false;
+  if (!s.lagging || s.who->gone()) return false;
   const auto* const next = stream_.at(s.next);
   return !next || next->frame().size() > s.who->max_frame();
 }
@@ -312,7 +313,7 @@ close_info session_actor::too_slow() {
 /// There will be no later: all that the stream has for it, within the bounds of its queue. False if that leaves a gap.
 bool session_actor::send_rest(socket& s) {
   while (s.next <= stream_.top())
-    if (!send_one(s, {})) return false;
+    if (!send_one(s, {})) return s.who->gone();
   return true;
 }
 

@@ -9,6 +9,7 @@
 
 #include "actors/fan_out.hpp"
 #include "protocol/drain.hpp"
+#include "protocol/frame.hpp"
 
 namespace fairlead::actors {
 
@@ -23,10 +24,11 @@ void supervisor::tell_rosters(const Message& m) {
   for (auto& here : env_.loops) tell(here.roster, m);
 }
 
-/// Here, where it passes once for all loops. Not if it is too large to be sent.
+/// Here, where it passes once for all loops. Not if it is too large for any queue.
 message supervisor::compressed(const message& what) const {
   const auto& compress = env_.options.compress;
-  return compress && what.size() <= env_.limits().max_send_size ? compress(what) : what;
+  return compress && what.frame().size() <= protocol::largest_frame(env_.limits()) ? compress(what)
+                                                                                   : what;
 }
 
 caf::behavior supervisor::make_behavior() {
@@ -80,12 +82,9 @@ void supervisor::begin(std::chrono::milliseconds timeout) {
   const auto now = loop().now();
   if (env_.drain.phase == drain_phase::serving) began_ = now;
   const auto end = now + protocol::bounded_wait(timeout);
-  if (end < deadline_at_) schedule_deadline(end);
-}
-
-void supervisor::schedule_deadline(protocol::time_point when) {
-  deadline_at_ = when;
-  loop().schedule(deadline_, when);
+  if (end >= deadline_at_) return;
+  deadline_at_ = end;
+  loop().schedule(deadline_, end);
 }
 
 /// Who begins to close then, as `how_` says, has told all so much later; whoever asked for less before still gets that.
@@ -114,10 +113,8 @@ void supervisor::on(begin_drain& m) {
 void supervisor::on(stop& m) {
   asked_to_stop_.push_back(std::move(m.asked));
   if (std::exchange(stopping_, true)) return;
-  if (env_.drain.phase == drain_phase::drained) {
-    schedule_deadline(loop().now() + m.deadline);
-    return take_down();
-  }
+  sessions_until_ = loop().now() + protocol::bounded_wait(m.deadline);
+  if (env_.drain.phase == drain_phase::drained) return take_down();
   begin(m.deadline);
   // All at once: the order matters to nobody, and any seed will do.
   how_ = {.spread = std::chrono::milliseconds{0},
@@ -139,7 +136,7 @@ void supervisor::close_everyone() {
 }
 
 void supervisor::on(stop_deadline) {
-  if (env_.drain.phase == drain_phase::drained) return cut_sessions();
+  if (env_.drain.phase == drain_phase::drained) return cut_late_sessions();
   if (env_.drain.phase == drain_phase::grace) close_everyone();
   env_.logger()(severity::warning, "server.stop_deadline",
                 {{"connections", std::uint64_t{env_.connections}}});
@@ -157,7 +154,7 @@ void supervisor::drained() {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(n, 0));
   };
   const auto& counts = env_.drain;
-  if (!stopping_) deadline_.cancel();  // else it is the sessions' as well
+  deadline_.cancel();  // the connections'
   summary_ = {.connections = counts.connections,
               .closed = counts.closed,
               .aborted = counts.aborted,
@@ -184,7 +181,11 @@ void supervisor::take_down() {
   const auto empty = [](const child& c) { return c.drained || c.ended; };
   if (env_.drain.phase == drain_phase::closing && std::ranges::all_of(rosters_, empty)) drained();
   if (env_.drain.phase != drain_phase::drained || !stopping_) return;
-  if (!std::exchange(sessions_end_, true)) end_sessions();
+  if (!std::exchange(sessions_end_, true)) {
+    end_sessions();
+    loop().schedule(deadline_, sessions_until_);
+    cut_late_sessions();
+  }
   if (sessions_.empty() && !std::exchange(retiring_, true)) tell_rosters(retire{});
   if (retiring_ && std::ranges::all_of(rosters_, &child::ended)) quit();
 }
@@ -195,11 +196,14 @@ void supervisor::end_sessions() {
     session->begin_end();
     tell(session->actor, retire{});
   }
-  if (loop().now() >= deadline_at_) cut_sessions();
 }
 
-/// What waits in their mailboxes is not waited for any more.
-void supervisor::cut_sessions() {
+/// What waits in their mailboxes is not waited for once the stop's own deadline has passed: that of a drain before it was
+/// for connections.
+void supervisor::cut_late_sessions() {
+  if (!stopping_ || sessions_.empty() || loop().now() < sessions_until_) return;
+  env_.logger()(severity::warning, "server.sessions_cut",
+                {{"sessions", std::uint64_t{sessions_.size()}}});
   for (const auto& [id, session] : sessions_) session->cut();
 }
 

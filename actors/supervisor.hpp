@@ -31,13 +31,12 @@ class supervisor final : public pinned_actor {
   void on(const roster_drained&);
   void begin(std::chrono::milliseconds timeout);
   void close_within(protocol::time_point from);
-  void schedule_deadline(protocol::time_point);
   void close_everyone();
   void drained();
   void take_down();
   void end_sessions();
   [[nodiscard]] message compressed(const message&) const;
-  void cut_sessions();
+  void cut_late_sessions();
   template <class Message>
   void tell_rosters(const Message&);
 
@@ -54,7 +53,7 @@ class supervisor final : public pinned_actor {
   std::vector<stop_sink_ptr> asked_to_drain_;   // who wants to know when nobody is left
   std::vector<stop_sink_ptr> asked_to_stop_;    // who wants to know when it is over
   protocol::time_point began_{}, deadline_at_ = protocol::time_point::max(),
-                                 all_told_by_ = protocol::time_point::max();
+                                 all_told_by_ = protocol::time_point::max(), sessions_until_{};
   shutdown_summary summary_;
   bool stopping_ = false;      // once nobody is left it is over
   bool sessions_end_ = false;  // sessions are to end

@@ -2,8 +2,10 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +15,7 @@
 #include <fairlead/message.hpp>
 
 #include "protocol/chunk.hpp"
+#include "protocol/token_bucket.hpp"
 
 struct z_stream_s;
 
@@ -21,17 +24,27 @@ namespace fairlead::net {
 /// What the workshops of one server share. Any thread.
 struct deflate_counts {
   std::atomic<std::uint64_t> compressed{0};  ///< messages, those that did not shrink included
+  std::atomic<std::uint64_t> spared{0};      ///< messages sent plain, since there was no time
   std::atomic<std::size_t> takers{
       0};  ///< connections that agreed on the largest window, as nearly all do
 };
 
+/// The processor time of this thread.
+[[nodiscard]] std::chrono::nanoseconds thread_time();
+
 /// Compresses and inflates for the connections of one loop. Since no context outlives a message, one set of zlib's
-/// buffers serves them all. Loop's thread only.
+/// buffers serves them all. Compresses no more than half of the time, whatever is sent: what a client says decides how
+/// long zlib works on it. Loop's thread only.
 class deflate_workshop {
  public:
-  explicit deflate_workshop(const compression_options& o, std::shared_ptr<deflate_counts> counts =
-                                                              std::make_shared<deflate_counts>())
-      : options_(o), counts_(std::move(counts)) {}
+  struct clocks {
+    std::function<protocol::time_point()> now = std::chrono::steady_clock::now;
+    std::function<std::chrono::nanoseconds()> worked = thread_time;  ///< by this thread
+  };
+  explicit deflate_workshop(
+      const compression_options& o,
+      std::shared_ptr<deflate_counts> counts = std::make_shared<deflate_counts>(), clocks c = {})
+      : options_(o), counts_(std::move(counts)), clocks_(std::move(c)) {}
   ~deflate_workshop();
   deflate_workshop(const deflate_workshop&) = delete;
   deflate_workshop& operator=(const deflate_workshop&) = delete;
@@ -70,12 +83,15 @@ class deflate_workshop {
   static constexpr int least_bits = 8, most_bits = 15;
 
   [[nodiscard]] entry make(const protocol::chunk& plain, int window_bits);
+  [[nodiscard]] bool may_compress(std::string_view payload);
   [[nodiscard]] bool deflate(std::string_view payload, int window_bits);
   [[nodiscard]] z_stream_s& deflater(int window_bits);
   [[nodiscard]] z_stream_s& inflater();
 
   const compression_options options_;
   const std::shared_ptr<deflate_counts> counts_;
+  const clocks clocks_;
+  protocol::token_bucket time_;  // of zlib's, in nanoseconds
   // By window. Each of these is made when it is first needed.
   std::array<std::unique_ptr<z_stream_s, end_deflate>, most_bits - least_bits + 1> deflaters_;
   std::unique_ptr<z_stream_s, end_inflate> inflater_;

@@ -132,6 +132,9 @@ void add_messages(page& out, const totals& all, const server_status& server) {
   out.counter("fairlead_compressed_messages_total",
               "Compressions made; of a broadcast one, whoever gets it.")
       .value(server.compressed);
+  out.counter("fairlead_compression_spared_messages_total",
+              "Messages left as they are, since compressing took half of an event loop's time.")
+      .value(server.compression_spared);
   out.gauge("fairlead_queued_messages", "Accepted for connections and not settled.")
       .value(all.counts.queued_messages);
   out.gauge("fairlead_queued_bytes", "Their bytes.").value(all.counts.queued_bytes);

@@ -229,6 +229,7 @@ service::server_status server::impl::status() const {
   if (options_.logger) s.log_lines_lost = lines_lost(*options_.logger);
   s.stream_bytes = backbone_->stream_bytes();
   s.compressed = compressed_->compressed;
+  s.compression_spared = compressed_->spared;
   s.max_total_stream_bytes = backbone_->limits().max_total_stream_bytes;
   const std::lock_guard lock{mutex_};
   s.listen = address_;

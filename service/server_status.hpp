@@ -21,6 +21,7 @@ struct server_status {
   std::size_t loops = 0, connections = 0, sockets = 0;
   std::uint64_t log_lines_lost = 0;
   std::uint64_t compressed = 0;                        // messages, so far
+  std::uint64_t compression_spared = 0;                // the same
   std::size_t stream_bytes = 0;                        // of events that all sessions keep
   std::size_t max_total_stream_bytes = 0;              // the budget for them
   std::optional<actors::gateway_counts> gateway = {};  // none: no other process can spawn sessions

@@ -167,9 +167,10 @@ class session {
 
   /// Calls `session_behavior::on_timer` with this name once after `delay`; replaces one of the same name. At most 64 a
   /// session, more are ignored and logged. They go with the behaviour, those too that it asked for just before it failed.
-  /// Ignored as well, as is a `cancel_timer`, while 256 requests wait (`issue_token`).
-  void start_timer(std::string name, std::chrono::milliseconds delay) const;
-  void cancel_timer(std::string name) const;
+  /// Within a function of its behaviour both take effect at once. From elsewhere they wait for their turn, within the bound
+  /// of `issue_token`: false, and nothing happens, while 256 requests wait.
+  bool start_timer(std::string name, std::chrono::milliseconds delay) const;
+  bool cancel_timer(std::string name) const;
 
   [[nodiscard]] explicit operator bool() const noexcept { return core_ != nullptr; }
   friend bool operator==(const session&, const session&) = default;

@@ -146,6 +146,21 @@ TEST_CASE("one sender's broadcasts arrive in its order everywhere, whether it as
   for (const auto& s : got.list()) CHECK(s.count(send_result::written) == 4);
 }
 
+TEST_CASE("a loop sends so many broadcasts at once; sockets have their turn in between") {
+  constexpr std::size_t members = 200, broadcasts = 400;
+  harness h;
+  for (std::size_t i = 0; i < members; ++i) h.open();
+  for (const auto& t : numbered(1, broadcasts))  // on terms of their own: not folded
+    h.backbone->broadcast(message::text(t), {}, {.ttl = 1min}, {});
+  const auto& sent = h.clients.front().link->sent;
+  std::size_t most = 0;
+  for (auto before = sent.size(); h.loops[0]->turn(); before = sent.size())
+    most = std::max(most, frames_in(sent.substr(before)).size());
+  CHECK(most * members >= 32'000);
+  CHECK(most * members <= 33'000);
+  for (const auto& c : h.clients) CHECK(c.texts() == numbered(1, broadcasts));
+}
+
 TEST_CASE("folding: broadcasts that wait together become one flush for each connection") {
   harness h{2};
   auto a = h.open({}, 0), b = h.open({}, 1);

@@ -173,6 +173,62 @@ TEST_CASE("timers are asked for within a bound: more are ignored until some were
   CHECK(book == lines{"start ", "timer a", "timer c"});
 }
 
+TEST_CASE(
+    "a behaviour's own timers take effect at once, and are not among the requests that wait") {
+  struct idle final : session_behavior {
+    explicit idle(lines& b) : book(b) {}
+    void on_message(const session& s, const connection&, const message& m) override {
+      if (m.view() == "bye")
+        CHECK(s.cancel_timer("idle"));
+      else
+        CHECK(s.start_timer("idle", 1s));
+    }
+    void on_timer(const session& s, const std::string& name) override {
+      book.push_back(name);
+      if (book.size() < 3) s.start_timer("again", 0ms);
+    }
+    lines& book;
+  };
+  lines book;
+  session_harness h{{{"idle", {[&](const session&) { return std::make_unique<idle>(book); }, {}}}}};
+  const auto s = h.spawn("idle", {.id = "s"});
+  auto c = h.attach("s", s.token);
+  for (int i = 0; i < 300; ++i) s.session.issue_token([](const std::string&) {});
+  CHECK_FALSE(s.session.start_timer("theirs", 1s));
+  c.link->peer_sends("hello");
+  c.link->peer_sends("bye");
+  h.run();
+  h.advance(2s);
+  CHECK(book.empty());
+  c.link->peer_sends("hello");
+  h.run();
+  h.advance(2s);
+  CHECK(book == lines{"idle", "again", "again"});
+}
+
+TEST_CASE(
+    "what a client said before it went is heard, though it went before its session saw it open") {
+  lines book;
+  session_harness h{recorded(book), 2};
+  const auto s = h.spawn("recorded", {.id = "s"});
+  const auto on_loop_1 = [&] { h.loops[1]->run(); };  // the session's is the other one
+  auto c = h.ask("s", s.token, 1);
+  c.link->upgrade();
+  on_loop_1();
+  h.loops[0]->run();  // it is let in
+  on_loop_1();
+  c.link->peer_sends("last words");
+  on_loop_1();
+  c.link->peer_closes(close_code::normal);
+  on_loop_1();
+  c.link->closing_handshake_done();
+  on_loop_1();
+  h.run();
+  CHECK(book == lines{"start ", "attach", "message last words", "detach 1000"});
+  CHECK(s.session.state() == session_state::reconnecting);
+  CHECK(h.emit(s.session).result == emit_result::kept);
+}
+
 // --- the inbox ------------------------------------------------------------------------------------------------------
 
 TEST_CASE(

@@ -71,7 +71,10 @@ TEST_CASE("the server goes down: sessions end after their sockets, and nothing c
 TEST_CASE(
     "the server goes down: what was emitted is kept until the deadline, and refused after it") {
   for (const auto& [deadline, drains_first, all] :
-       {std::tuple{10s, false, true}, {1s, false, false}, {1s, true, false}}) {
+       {std::tuple{std::chrono::milliseconds{10s}, false, true},
+        {1s, false, false},
+        {1s, true, false},
+        {std::chrono::milliseconds::max(), true, true}}) {
     CAPTURE(deadline.count());
     CAPTURE(drains_first);
     session_harness h{plain(), 1, [](auto& o) {
@@ -119,6 +122,47 @@ TEST_CASE("what is emitted once the deadline has passed is not waited for") {
   const auto kept = counts[static_cast<std::size_t>(emit_result::kept)];
   CHECK(kept < 1'500);
   CHECK(kept + counts[static_cast<std::size_t>(emit_result::ended)] == 2'000);
+}
+
+TEST_CASE("the deadline of a drain is for connections; a stop's is for sessions too") {
+  session s;
+  std::array<int, emit_result_count> counts{};
+  session_harness h{plain(), 1, [&](auto& o) {
+                      o.limits.max_queued_messages = 4'000;
+                      o.on_close = [&](const connection&, const close_info&) {
+                        for (int i = 0; i < 2'000; ++i)
+                          s.emit("e", "1", [&](const emit_report& r) {
+                            ++counts[static_cast<std::size_t>(r.result)];
+                            h.loops[0]->pass(1ms);  // so long it takes
+                          });
+                      };
+                    }};
+  s = h.spawn().session;
+  h.open();  // its peer does not answer
+  h.backbone->drain(
+      {.spread = 0ms, .timeout = 1s}, [] {}, [](auto) {});
+  h.run();
+  h.advance(500ms);
+  h.stop(10s, false);
+  CHECK(counts[static_cast<std::size_t>(emit_result::kept)] == 2'000);
+}
+
+TEST_CASE("a drain whose last client leaves just before its deadline ends no session") {
+  session_harness h{plain(), 2};
+  const auto s = h.spawn("plain", {.id = "s"}).session;
+  const auto last = h.open({}, 1);
+  h.backbone->drain(
+      {.spread = 0ms, .timeout = 50ms}, [] {}, [](auto) {});
+  h.run();
+  h.advance(40ms);
+  last.link->closing_handshake_done();
+  while (h.loops[1]->turn()) continue;
+  h.loops[0]->tick();  // the deadline is behind the roster's word
+  h.loops[0]->tick();
+  h.run();
+  CHECK(h.backbone->drain_state().phase == drain_phase::drained);
+  CHECK(h.emit(s).result == emit_result::kept);
+  CHECK(s.state() == session_state::detached);
 }
 
 TEST_CASE("a drain: what is there goes on; nothing is spawned once nobody could attach to it") {

@@ -158,7 +158,7 @@ TEST_CASE("an end that is on its way is enough: a second one is no message, and 
   session_harness h{plain()};
   const auto s = h.spawn().session;
   h.emit(s);
-  CHECK(s.core()->begin_end());
+  s.core()->begin_end();
   s.end("no message: somebody else's is on its way");
   h.run();
   CHECK(s.state() == session_state::detached);

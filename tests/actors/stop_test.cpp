@@ -124,6 +124,32 @@ TEST_CASE("the deadline aborts the rest, and the summary adds up") {
   CHECK(h.log->count("server.stop_deadline", "connections=3") == 1);
 }
 
+TEST_CASE(
+    "at the deadline nothing is waited for that is before it, and broadcasts address nobody") {
+  harness h;
+  auto silent = h.open();
+  answers<shutdown_summary> done;
+  begin_stop(h, done, 1s);
+  h.run();
+  h.loops[0]->pass(1100ms);
+  h.loops[0]->tick();  // the deadline is on its way
+  answers<send_result> sends;
+  for (int i = 0; i < 4'000; ++i)
+    silent.handle.send(message::text("x"), [&, done = sends.next()](send_result r) {
+      h.loops[0]->pass(1ms);  // so long it takes
+      done(r);
+    });
+  answers<broadcast_summary> broadcasts;
+  for (int i = 0; i < 100; ++i) h.backbone->broadcast(message::text("x"), {}, broadcasts.next());
+  h.run();
+  CHECK(silent.link->aborted);
+  CHECK(done.once_each());
+  CHECK(sends.once_each());
+  CHECK(sends.count(send_result::closing) <= 512);  // those of a run or two
+  CHECK(broadcasts.once_each());
+  for (const auto& s : broadcasts.list()) CHECK(s.addressed() == 0);
+}
+
 TEST_CASE("a deadline of nothing aborts everyone, and closes what can be closed") {
   harness h;
   auto a = h.open();

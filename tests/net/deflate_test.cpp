@@ -11,6 +11,7 @@
 #include "tests/support/zlib_peer.hpp"
 
 using namespace fairlead;
+using namespace std::chrono_literals;
 using test::deflated;
 using test::inflated;
 using test::raw_client;
@@ -422,6 +423,32 @@ TEST_CASE("a run of frames stays a run: each is compressed, or not, by itself") 
     rest.remove_prefix(2 + width + size);
   }
   CHECK(rest.empty());
+}
+
+TEST_CASE("compressing takes half of the time at most, and 100 ms at once; the rest goes plain") {
+  auto now = protocol::time_point{} + 1h;
+  auto worked = 0ns;
+  const auto counts = std::make_shared<net::deflate_counts>();
+  net::deflate_workshop workshop(
+      on, counts,
+      {[&] { return now; },
+       [&] { return worked += 15ms; }});  // asked before and after each compression, so 15 ms each
+  const auto taker = workshop.count_in(15);
+  const auto shrinks = [&] {
+    const auto form = workshop.with_compressed_form(message::text(prose(2000)));
+    auto what = protocol::as_chunk(form);
+    workshop.compress(what, 15);
+    return what.size < form.frame().size();
+  };
+  int compressed = 0;
+  while (shrinks()) ++compressed;
+  CHECK(compressed == 7);
+  CHECK(counts->compressed == 7);
+  CHECK(counts->spared == 1);
+  for (auto second = 0s; second < 10s; second += 1s)
+    for (int i = 0; i < 100; ++i, now += 10ms) compressed += shrinks() ? 1 : 0;
+  CHECK(compressed * 15ms <= 5s + 115ms);
+  CHECK(compressed * 15ms >= 5s);
 }
 
 TEST_CASE("nothing shrinks: the bytes are shared with everyone else") {

@@ -53,7 +53,8 @@ TEST_SUITE("service/metrics") {
     refusals.add(upgrade_refusal::token_expired);
     const auto text =
         page.render({.supervisor = {}, .loops = {some_loop(), some_loop()}},
-                    {.ready = true, .sockets = 48, .compressed = 9}, hits, refusals, {}, {});
+                    {.ready = true, .sockets = 48, .compressed = 9, .compression_spared = 4}, hits,
+                    refusals, {}, {});
     CAPTURE(text);
     CHECK(has_line(text, R"(fairlead_connections{state="open"} 40)"));
     CHECK(has_line(text, "fairlead_connections_opened_total 60"));
@@ -64,6 +65,7 @@ TEST_SUITE("service/metrics") {
     CHECK(has_line(text, R"(fairlead_messages_sent_total{outcome="written"} 100)"));
     CHECK(has_line(text, R"(fairlead_messages_sent_total{outcome="expired"} 0)"));
     CHECK(has_line(text, "fairlead_compressed_messages_total 9"));
+    CHECK(has_line(text, "fairlead_compression_spared_messages_total 4"));
     CHECK(has_line(text, "fairlead_queued_bytes 8192"));
     CHECK(has_line(text, R"(fairlead_mailbox_messages{actor="roster"} 4)"));
     CHECK(has_line(text, R"(fairlead_close_duration_seconds_bucket{le="0.025"} 0)"));
@@ -132,7 +134,7 @@ TEST_SUITE("service/metrics") {
       CHECK(text.find("# HELP " + name + " ") != std::string::npos);
       CHECK(name.ends_with("_total") == (type == "counter"));
     }
-    CHECK(families.size() == 45);
+    CHECK(families.size() == 46);
   }
 
   TEST_CASE("a loop that does not answer keeps its last figures: no counter goes back") {

@@ -431,11 +431,11 @@ TEST_SUITE("service/server") {
       REQUIRE(eventually([&] { return asked > 100'000; }));
       const auto began = std::chrono::steady_clock::now();
       CHECK(test::get(s.address(), "/health").status == 200);
-      CHECK(std::chrono::steady_clock::now() - began < 5s);
+      CHECK(std::chrono::steady_clock::now() - began < 10s);
       const auto client = connect(s);  // does not answer its Close
       const auto stopping = std::chrono::steady_clock::now();
       s.shutdown(500ms);
-      CHECK(std::chrono::steady_clock::now() - stopping < 5s);
+      CHECK(std::chrono::steady_clock::now() - stopping < 30s);
     }
     for (const auto& one : sessions) CHECK(one.state() == session_state::ended);
     CHECK(answered == asked);
@@ -443,14 +443,13 @@ TEST_SUITE("service/server") {
 
   TEST_CASE("a handler may drain and reload the server while start has not returned") {
     for (int round = 0; round < 20; ++round) {
-      std::string address;
+      // No client's own address, so that none that comes early is its own server.
+      server_options options{.listen = "127.0.0.9:0", .threads = 1};
       {
-        server before{on_a_free_port()};
-        address = before.address();
+        const server before{options};
+        options.listen = before.address();
       }
       server s;
-      auto options = on_a_free_port();
-      options.listen = address;
       options.internal = "127.0.0.1:0";
       const auto wanted = options;
       mailbox<bool> called;
@@ -460,10 +459,10 @@ TEST_SUITE("service/server") {
         called.put(!s.address().empty() && !s.internal_address().empty());
       };
       // Connects as soon as somebody listens.
-      std::jthread client{[&] {
-        for (bool done = false; !done;) {
+      std::jthread client{[&](const std::stop_token& stop) {
+        for (bool done = false; !done && !stop.stop_requested();) {
           try {
-            raw_client one{address};
+            raw_client one{options.listen};
             one.upgrade("/ws");
             done = one.receive_frame()->close_code() == 1012;
           } catch (const std::runtime_error&) {  // not yet
