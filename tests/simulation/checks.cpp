@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "actors/connection_core.hpp"
 #include "tests/simulation/world.hpp"
 
 /// What must hold.
@@ -27,17 +29,33 @@ void world::look_at(peer& p) {
   }
 }
 
+/// What waits for the kernel; and with that what waits in the mailbox, which may hold as much again of what others are to
+/// make way for. For a session's nothing makes way.
 void world::check_bounds(const peer& p) const {
-  // A Close frame, a pong and the greeting of a session have room of their own.
-  constexpr std::size_t beside = 300;
-  require(p.seen.link().queued_bytes() <= p.most_queued + beside,
-          fmt::format("link {}: {} bytes are queued, of {}", p.seen.number(),
-                      p.seen.link().queued_bytes(), p.most_queued));
+  constexpr std::size_t close_frame = 2 + 125;  // has room of its own
+  const auto number = p.seen.number();
+  const auto& link = p.seen.link();
+  require(link.queued_bytes() <= p.most_queued + close_frame,
+          fmt::format("link {}: {} bytes are queued, of {}", number, link.queued_bytes(),
+                      p.most_queued));
+  require(link.queued_messages() <= p.most_messages,
+          fmt::format("link {}: {} messages are queued, of {}", number, link.queued_messages(),
+                      p.most_messages));
+  ledger_.check_unsettled(number, p.most_messages);
+  if (!p.handle) return;
+  const auto& counted = p.handle.core()->queued();
+  const auto times = p.reader == SIZE_MAX ? 2U : 1U;
+  require(counted.messages() <= times * p.most_messages && counted.bytes() <= times * p.most_queued,
+          fmt::format("link {}: {} messages of {} bytes were let in, of {} of {}", number,
+                      counted.messages(), counted.bytes(), p.most_messages, p.most_queued));
 }
 
 void world::check() {
   require(broken_.empty(), broken_);
-  if (harness_->backbone) check_kept();
+  if (harness_->backbone) {
+    check_kept();
+    check_queued_by_all();
+  }
   for (auto& p : peers_) {
     if (p->gone) continue;
     look_at(*p);
@@ -56,7 +74,28 @@ void world::check_kept() const {
   require(kept <= most_kept_, fmt::format("{} bytes of events are kept, of {}", kept, most_kept_));
 }
 
-/// What is counted for all streams is what these keep.
+/// By a sixteenth it may pass, and by what came since each loop had a turn. Those that are closed for it have dropped what
+/// they had, but for what was begun.
+void world::check_queued_by_all() {
+  if (most_queued_by_all_ == SIZE_MAX) return;
+  std::size_t queued = 0, ever = 0;
+  for (const auto& p : peers_) {
+    const auto& link = p->seen.link();
+    ever += link.ever_queued();
+    if (link.has_observer() && !link.sealed()) queued += link.queued_bytes();
+  }
+  if (*lap_.loops_left == 0) {
+    lap_.last_began_at = std::exchange(lap_.began_at, ever);
+    *lap_.loops_left = harness_->loops.size();
+    for (const auto& loop : harness_->loops) loop->post([left = lap_.loops_left] { --*left; });
+  }
+  queued = std::max(queued, harness_->backbone->queued_bytes());
+  const auto most = most_queued_by_all_ + most_queued_by_all_ / 16 + ever - lap_.last_began_at;
+  require(queued <= most, fmt::format("{} bytes are queued in all, of {}: {} may be at this moment",
+                                      queued, most_queued_by_all_, most));
+}
+
+/// What is counted for all streams is what these keep, and for all queues nothing any more.
 void world::check_tally() {
   std::size_t kept = 0;
   for (const auto& s : sessions_)
@@ -64,6 +103,9 @@ void world::check_tally() {
   require(harness_->backbone->stream_bytes() == kept,
           fmt::format("{} bytes of events are counted, {} are kept",
                       harness_->backbone->stream_bytes(), kept));
+  require(harness_->backbone->queued_bytes() == 0,
+          fmt::format("{} bytes are counted as queued by all, and none is",
+                      harness_->backbone->queued_bytes()));
 }
 
 /// What the connections count is what has become of everything: a broadcast that nobody asks after, too.

@@ -24,9 +24,27 @@ std::vector<test::sent_frame> observed_link::read() {
 
 std::string ledger::begin(sent what, std::size_t padding) {
   all_.push_back(std::move(what));
+  count_unsettled(all_.back(), 1);
   auto text = fmt::format("m{} ", last());
   text.append(padding, '.');
   return text;
+}
+
+/// Those that go by id wait elsewhere first.
+void ledger::count_unsettled(const sent& m, int change) {
+  if (m.by != way::handle || !m.reports) return;
+  auto& of = unsettled_[m.link];
+  of.all += change;
+  if (m.others_make_way) of.others_make_way += change;
+}
+
+void ledger::check_unsettled(std::size_t link, std::size_t most) const {
+  const auto found = unsettled_.find(link);
+  if (found == unsettled_.end()) return;
+  // Until its actor makes room for them, those that others make way for may lie in the mailbox as another queue.
+  const auto& [all, others_make_way] = found->second;
+  require(all <= (others_make_way > 0 ? 2 * most : most),
+          fmt::format("link {}: {} messages wait, of {}", link, all, most));
 }
 
 void ledger::settled(std::size_t message, send_result r) {
@@ -34,10 +52,11 @@ void ledger::settled(std::size_t message, send_result r) {
   require(!m.outcome, fmt::format("message {}: a second outcome, {} after {}", message,
                                   to_string(r), to_string(m.outcome.value_or(r))));
   m.outcome = r;
+  count_unsettled(m, -1);
   written_ += r == send_result::written ? 1 : 0;
   const bool by_connection = r == send_result::closing || r == send_result::overflow ||
                              r == send_result::expired || r == send_result::too_large;
-  refused_ += m.sender == 1 && by_connection ? 1 : 0;
+  refused_ += m.by == way::handle && by_connection ? 1 : 0;
 }
 
 void ledger::summed_up(std::size_t message, const broadcast_summary& s,
@@ -62,9 +81,10 @@ void ledger::arrived(std::size_t link, std::string_view text) {
           fmt::format("broadcast {} came to link {}, which it was not for", message, link));
   require(m.seen_on.insert(link).second,
           fmt::format("message {} came to link {} twice", message, link));
-  auto& newest = newest_[{link, m.sender}];
-  require(newest <= message, fmt::format("link {}: message {} of sender {} came behind {}", link,
-                                         message, m.sender, newest));
+  auto& newest = newest_[{link, m.by}];
+  require(newest <= message,
+          fmt::format("link {}: message {} came behind {}, which went the same way", link, message,
+                      newest));
   newest = message;
 }
 

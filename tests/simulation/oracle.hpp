@@ -25,10 +25,14 @@ inline void require(bool good, const std::string& what) {
   if (!good) throw violation{what};
 }
 
+/// By which a message goes: those of one way are in order, and between two ways there is none.
+enum class way : std::uint8_t { handle, id, broadcast };
+
 /// One message that was sent to one connection, or to all.
 struct sent {
-  std::uint64_t sender = 0;            // whose order it is in
+  way by = way::handle;
   std::size_t link = SIZE_MAX;         // SIZE_MAX: a broadcast
+  bool others_make_way = false;        // for it, in a full queue
   bool reports = true;                 // somebody asked what becomes of it
   std::set<std::size_t> except = {};   // links that a broadcast is not for
   std::size_t most_named = 0;          // of those that refuse it
@@ -69,6 +73,8 @@ class ledger {
   std::string begin(sent what, std::size_t padding);
   [[nodiscard]] std::size_t last() const noexcept { return all_.size() - 1; }
   void settled(std::size_t message, send_result);
+  /// Of a connection's queue, which holds at most so many messages: what was sent to it by its handle and is not settled.
+  void check_unsettled(std::size_t link, std::size_t most) const;
   /// `named` are the links of those in the summary that refused.
   void summed_up(std::size_t message, const broadcast_summary&, std::vector<std::size_t> named);
   /// There was no room for this broadcast: nobody is to get it.
@@ -87,9 +93,14 @@ class ledger {
 
  private:
   static void check_summary(std::size_t message, const sent&);
+  void count_unsettled(const sent&, int);
 
   std::vector<sent> all_;
-  std::map<std::pair<std::size_t, std::uint64_t>, std::size_t> newest_;  // by link and sender
+  struct unsettled {
+    std::size_t all = 0, others_make_way = 0;
+  };
+  std::map<std::size_t, unsettled> unsettled_;                 // by link
+  std::map<std::pair<std::size_t, way>, std::size_t> newest_;  // by link and way
   std::size_t written_ = 0, refused_ = 0;
 };
 

@@ -32,6 +32,12 @@ struct nervous final : behavior {
   }
 };
 
+/// Whether others make way in a full queue for what is sent so.
+bool make_way_for(const send_options& how, slow_policy usual) {
+  const auto policy = how.policy.value_or(how.key.empty() ? usual : slow_policy::keep_latest);
+  return policy == slow_policy::drop_oldest || policy == slow_policy::keep_latest;
+}
+
 session_types types() {
   const auto make = [](const session&) { return std::make_unique<touchy>(); };
   session_types all;
@@ -63,15 +69,17 @@ totals& totals::operator+=(const totals& o) {
 
 world::world(std::uint64_t seed, bool traces) : random_(seed), traces_(traces) {
   const auto loops = 1 + below(3);
-  const auto policy = static_cast<slow_policy>(below(4));
+  policy_ = static_cast<slow_policy>(below(4));
   const auto adjust = [&](actors::backbone_options& o) {
     change(o.limits);
     o.compress = [](const message& m) { return test::without_padding(m.frame()).beside(m); };
     o.limits.max_unhandled_messages = 3;
     o.limits.max_sessions = most_sessions;
     o.limits.close_timeout = 500ms;
-    o.limits.slow_consumers = policy;
-    if (chance(30)) o.limits.max_total_queued_bytes = 3 * most_queued_;
+    o.limits.slow_consumers = policy_;
+    if (chance(30))
+      o.limits.max_total_queued_bytes = most_queued_by_all_ =
+          most_queued_ + below(3 * most_queued_);
     if (chance(20)) o.limits.max_pending_broadcasts = 4;
     if (chance(30)) o.limits.max_total_stream_bytes = most_kept_ = 300 + below(2'000);
     o.user_linger = 200ms;
@@ -86,13 +94,13 @@ world::world(std::uint64_t seed, bool traces) : random_(seed), traces_(traces) {
     o.make_token = [this] { return fmt::format("{:016x}{:027x}", random_(), random_()); };
   };
   harness_ = std::make_unique<test::session_harness>(types(), loops, adjust);
-  note("{} loops, queues of {} bytes, {}", loops, most_queued_, to_string(policy));
+  note("{} loops, queues of {} bytes, {}", loops, most_queued_, to_string(policy_));
 }
 
 /// Those on messages and queues: for connections that come from now on, and for what is emitted from now on.
 void world::change(limits& l) {
-  l.max_queued_messages =
-      chance(10) ? static_cast<std::uint32_t>(1 + below(2)) : (chance(50) ? 6 : 40);
+  l.max_queued_messages = most_messages_ =
+      chance(20) ? static_cast<std::uint32_t>(1 + below(3)) : (chance(50) ? 6 : 40);
   l.max_queued_bytes = most_queued_ = chance(50) ? 4'000 : 400 + below(600);
   l.max_send_size = chance(50) ? 1'000 : 400 + below(600);
 }
@@ -204,7 +212,8 @@ std::size_t world::begin_link(std::string user, std::size_t reader,
   peers_.push_back(std::make_shared<peer>(peer{.seen = observed_link{number, std::move(link)},
                                                .handle = std::move(handle),
                                                .reader = reader,
-                                               .most_queued = most_queued_}));
+                                               .most_queued = most_queued_,
+                                               .most_messages = most_messages_}));
   return number;
 }
 
@@ -275,10 +284,11 @@ void world::send() {
   const auto how = some_options();
   const bool reports = chance(80);
   const auto by_id = chance(20);
-  // By id and by handle are two ways, between which there is no order.
-  auto text =
-      ledger_.begin({.sender = by_id ? 2U : 1U, .link = p->seen.number(), .reports = reports},
-                    below(chance(5) ? 1'200 : 120));
+  auto text = ledger_.begin({.by = by_id ? way::id : way::handle,
+                             .link = p->seen.number(),
+                             .others_make_way = make_way_for(how, policy_),
+                             .reports = reports},
+                            below(chance(5) ? 1'200 : 120));
   note("message {} to {}, {} bytes", ledger_.last(), p->seen.number(), text.size());
   send_callback done;
   if (reports)
@@ -294,7 +304,8 @@ void world::send() {
 void world::echo(const connection& to) {
   const auto at = std::ranges::find_if(peers_, [&](const auto& p) { return p->handle == to; });
   if (at == peers_.end()) return;
-  auto text = ledger_.begin({.sender = 1, .link = (*at)->seen.number()}, below(40));
+  auto text = ledger_.begin(
+      {.link = (*at)->seen.number(), .others_make_way = make_way_for({}, policy_)}, below(40));
   note("message {} to {}, an echo", ledger_.last(), (*at)->seen.number());
   to.send(message::text(std::move(text)),
           [this, m = ledger_.last()](send_result r) { promised([&] { ledger_.settled(m, r); }); });
@@ -309,7 +320,7 @@ void world::broadcast_once() {
   auto how = chance(50) ? some_options() : send_options{};
   const bool reports = chance(50);
   if (reports && chance(30)) how.refused_ids = 1 + below(3);
-  sent what{.sender = 3, .reports = reports, .most_named = how.refused_ids};
+  sent what{.by = way::broadcast, .reports = reports, .most_named = how.refused_ids};
   std::vector<connection_id> except;
   for (auto n = chance(30) ? 1 + below(3) : 0; n > 0; --n) {
     const auto* const p = some_peer();

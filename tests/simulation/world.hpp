@@ -43,6 +43,7 @@ class world {
     bool gone = false;              // its link has ended and its end was dealt with
     bool answered = false;          // its Close frame
     std::size_t most_queued = 0;    // bytes, as the limits were when it came
+    std::uint32_t most_messages = 0;
   };
   struct closing {
     std::size_t answers = 0;
@@ -54,6 +55,12 @@ class world {
         0;  // of these, counted as such: not yet, if the run that they are of is not through
   };
 
+  /// A turn of all loops: over when each of them has run what it had to when it began.
+  struct lap {
+    std::shared_ptr<std::size_t> loops_left = std::make_shared<std::size_t>(0);
+    std::size_t began_at = 0, last_began_at = 0;  // bytes that had been queued by then, in all
+  };
+
   void step();
   void becomes_quiet();
   void finish();
@@ -63,6 +70,7 @@ class world {
   void check_bounds(const peer&) const;
   void check_all_caught_up() const;
   void check_kept() const;
+  void check_queued_by_all();
   void check_tally();
   void check_traffic();
   void check_living() const;
@@ -120,8 +128,12 @@ class world {
   const bool traces_;
   std::vector<std::string> trace_;
   std::uint64_t step_ = 0;
-  std::size_t most_queued_ = 0;       // by a connection that comes now
+  slow_policy policy_ = slow_policy::disconnect;
+  std::size_t most_queued_ = 0;  // by a connection that comes now
+  std::uint32_t most_messages_ = 0;
+  std::size_t most_queued_by_all_ = SIZE_MAX;
   std::size_t most_kept_ = SIZE_MAX;  // by all sessions
+  lap lap_;
   std::string broken_;
   // Above the harness: its last callbacks go here.
   ledger ledger_;
