@@ -18,7 +18,7 @@ void world::look_at(peer& p) {
       require(p.reader == SIZE_MAX || readers_[p.reader].greeted(),
               fmt::format("link {}: a session's, and the first message is {}", p.seen.number(),
                           frame.payload));
-      ledger_.arrived(p.seen.number(), frame.payload);
+      ledger_.arrived(p.seen.number(), p.user, frame.payload);
       continue;
     }
     require(p.reader != SIZE_MAX,
@@ -66,6 +66,7 @@ void world::check() {
     note("link {} is over", p->seen.number());
     if (p->reader != SIZE_MAX) readers_[p->reader].lost(p->seen.closed_with());
   }
+  check_users();
 }
 
 /// All loops are turned by one thread: nobody passes the budget here.
@@ -131,7 +132,7 @@ void world::check_counts(const peer& p, const traffic& counts, bool lives) const
   // Of a run that broke off, and what an actor that ends has not heard of yet, counts as failed.
   require(lives ? written == came : written <= came,
           fmt::format("link {}: {} are counted as written, {} came", number, written, came));
-  const auto missed = ledger_.missed_by(number, lives);
+  const auto missed = ledger_.missed_by(number, p.user, lives);
   require(all >= came + missed, fmt::format("link {}: {} came and {} did not, and {} are counted",
                                             number, came, missed, all));
 }
@@ -174,7 +175,11 @@ void world::check_end() const {
   }
   for (const auto& c : closes_) require(c.answers == 1, "a close was never answered");
   for (const auto n : inboxes_) require(n == 1, "an inbox was never answered");
+  check_closed_users();
   for (const auto& p : peers_) {
+    require(p->closes.size() == p->opened && p->opened <= 1,
+            fmt::format("link {}: its handlers heard of {} opens and {} closes", p->seen.number(),
+                        p->opened, p->closes.size()));
     require(!p->seen.link().has_observer(), fmt::format("link {} lives on", p->seen.number()));
     require(p->seen.holders() == 1, fmt::format("link {} is held by somebody", p->seen.number()));
   }

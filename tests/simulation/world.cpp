@@ -86,7 +86,13 @@ world::world(std::uint64_t seed, bool traces) : random_(seed), traces_(traces) {
     if (!traces_) o.logger = nullptr;
     if (chance(30))
       o.per_connection = [](const connection&) { return std::make_unique<nervous>(); };
-    if (chance(30)) o.per_user = [](const std::string&) { return std::make_unique<nervous>(); };
+    has_user_behaviors_ = chance(30);
+    if (has_user_behaviors_)
+      o.per_user = [](const std::string&) { return std::make_unique<nervous>(); };
+    o.on_open = [this](const connection& c) { ++find(c.id())->opened; };
+    o.on_close = [this](const connection& c, const close_info& why) {
+      find(c.id())->closes.push_back(why.reason);
+    };
     if (chance(50))
       o.on_message = [this](const connection& from, const message& m) {
         if (m.view() == "hello") echo(from);
@@ -135,14 +141,14 @@ void world::step() {
     unsigned weight;
     void (world::*what)();
   };
-  static constexpr std::array<choice, 19> all{{
-      {40, &world::turn_loops}, {5, &world::connect},     {6, &world::upgrade},
-      {6, &world::peer_speaks}, {12, &world::peer_reads}, {3, &world::peer_leaves},
-      {12, &world::send},       {3, &world::broadcast},   {2, &world::close},
-      {1, &world::kill},        {3, &world::time_passes}, {6, &world::time_creeps},
-      {1, &world::reload},      {2, &world::spawn},       {14, &world::emit},
-      {7, &world::attach},      {1, &world::end_session}, {2, &world::reads_inbox},
-      {1, &world::goes_down},
+  static constexpr std::array<choice, 21> all{{
+      {40, &world::turn_loops}, {5, &world::connect},      {6, &world::upgrade},
+      {6, &world::peer_speaks}, {12, &world::peer_reads},  {3, &world::peer_leaves},
+      {12, &world::send},       {3, &world::broadcast},    {2, &world::close},
+      {1, &world::kill},        {3, &world::time_passes},  {6, &world::time_creeps},
+      {1, &world::reload},      {2, &world::spawn},        {14, &world::emit},
+      {7, &world::attach},      {1, &world::end_session},  {2, &world::reads_inbox},
+      {1, &world::goes_down},   {4, &world::send_to_user}, {1, &world::close_user},
   }};
   unsigned sum = 0;
   for (const auto& c : all) sum += c.weight;
@@ -157,7 +163,7 @@ void world::step() {
 
 /// Some turns of some loops, in any order: the scheduler.
 void world::turn_loops() {
-  if (chance(10)) return harness_->run();
+  if (chance(10)) return everything_runs();
   for (auto n = 1 + below(6); n > 0; --n) {
     const auto at = below(harness_->loops.size() + 1);
     static_cast<void>(at == harness_->loops.size() ? harness_->side->turn()
@@ -170,6 +176,17 @@ void world::time_passes() {
                              : std::chrono::milliseconds{100 + below(2'500)};
   note("{} ms pass", by.count());
   harness_->advance(by);
+  notice_ends();
+}
+
+void world::everything_runs() {
+  harness_->run();
+  notice_ends();
+}
+
+/// Nothing is left to run: so all have heard of it.
+void world::notice_ends() {
+  for (auto& p : peers_) p->forgotten |= !p->seen.link().has_observer();
 }
 
 /// On busy loops: what becomes due is behind, or ahead of, what waits and what comes; and some loops stand still.
@@ -193,9 +210,17 @@ world::peer* world::some_peer() {
   return nullptr;
 }
 
-const world::peer* world::find(connection_id id) const {
+world::peer* world::find(connection_id id) const {
   const auto at = std::ranges::find_if(peers_, [&](const auto& p) { return p->handle.id() == id; });
   return at == peers_.end() ? nullptr : at->get();
+}
+
+/// Of those that are said to have refused.
+std::vector<std::size_t> world::links_of(const broadcast_summary& s) const {
+  std::vector<std::size_t> links;
+  for (const auto& refused : s.refused_ids)
+    if (const auto* const p = find(refused.id)) links.push_back(p->seen.number());
+  return links;
 }
 
 std::size_t world::begin_link(std::string user, std::size_t reader,
@@ -207,20 +232,21 @@ std::size_t world::begin_link(std::string user, std::size_t reader,
   const auto number = peers_.size();
   note("link {} of {} on loop {}, room for {}", number, user.empty() ? "nobody" : user, loop,
        link->room == SIZE_MAX ? "all" : std::to_string(link->room));
-  actors::connection_seed seed{"127.0.0.1:5", std::move(user), "/ws", {}, std::move(attach)};
+  actors::connection_seed seed{"127.0.0.1:5", user, "/ws", {}, std::move(attach)};
   auto handle = harness_->backbone->connect(loop, link, std::move(seed));
   peers_.push_back(std::make_shared<peer>(peer{.seen = observed_link{number, std::move(link)},
                                                .handle = std::move(handle),
                                                .reader = reader,
                                                .most_queued = most_queued_,
-                                               .most_messages = most_messages_}));
+                                               .most_messages = most_messages_,
+                                               .user = std::move(user)}));
   return number;
 }
 
 void world::connect() {
   const auto living = std::ranges::count_if(peers_, [](const auto& p) { return !p->gone; });
   if (static_cast<std::size_t>(living) >= most_links) return;
-  begin_link(chance(50) ? fmt::format("u{}", below(3)) : "", SIZE_MAX, nullptr);
+  begin_link(some_user(), SIZE_MAX, nullptr);
 }
 
 void world::upgrade() {
@@ -246,7 +272,9 @@ void world::peer_speaks() {
 void world::peer_reads() {
   auto* const p = some_peer();
   if (!p) return;
-  p->seen.link().kernel_takes(chance(10) ? SIZE_MAX / 2 : below(300));
+  auto& link = p->seen.link();
+  const auto much = chance(50) ? SIZE_MAX : link.queued_bytes();  // from now on all; or once
+  link.kernel_takes(chance(10) ? much : below(300));
 }
 
 void world::peer_leaves() {
@@ -334,9 +362,7 @@ void world::broadcast_once() {
   broadcast_callback done;
   if (reports)
     done = [this, m](const broadcast_summary& s) {
-      std::vector<std::size_t> named;
-      for (const auto& refused : s.refused_ids)
-        if (const auto* const p = find(refused.id)) named.push_back(p->seen.number());
+      auto named = links_of(s);
       promised([&] { ledger_.summed_up(m, s, std::move(named)); });
     };
   if (!harness_->backbone->broadcast(message::text(std::move(text)), std::move(except), how,
@@ -409,7 +435,7 @@ void world::attach(std::size_t which) {
   if (r.link() || r.stays_away() || s.handle.state() == session_state::ended) return;
   auto wants = std::make_unique<protocol::attach_request>(
       protocol::attach_request{s.handle.id(), r.token(), r.last(), r.epoch()});
-  const auto link = begin_link({}, which, std::move(wants));
+  const auto link = begin_link(some_user(), which, std::move(wants));
   note("reader {} of {} attaches by {} after {}", which, s.handle.id(), link, r.last());
   r.attaches_by(link);
   if (s.readers.size() < most_readers_each && chance(15))

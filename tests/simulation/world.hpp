@@ -44,9 +44,37 @@ class world {
     bool answered = false;          // its Close frame
     std::size_t most_queued = 0;    // bytes, as the limits were when it came
     std::uint32_t most_messages = 0;
+    std::string user = {};
+    bool forgotten = false;  // it has ended, and everybody has had the time to hear of that
+    std::size_t opened = 0;  // calls to on_open
+    std::vector<std::string> closes = {};  // the reason in each call to on_close
+
+    [[nodiscard]] std::optional<std::string> closed_because() const {
+      return closes.empty() ? std::nullopt : std::optional{closes.front()};
+    }
   };
   struct closing {
     std::size_t answers = 0;
+  };
+  /// What was asked for all connections of a user.
+  struct user_request {
+    std::string user;
+    std::vector<std::size_t> there = {};  // links that were registered for sure
+    std::size_t at_most = 0;              // links that may have been
+    std::size_t links_before = 0;         // of all; later ones may be met as well
+  };
+  struct user_send {
+    user_request to;
+    std::size_t message = 0;
+    std::optional<broadcast_summary> summary = {};
+    bool checked = false;
+  };
+  struct user_close {
+    user_request to;
+    std::string reason;
+    bool is_valid = true;  // its code
+    std::optional<std::size_t> started = {};
+    bool checked = false;
   };
   struct count_of_all {
     std::size_t connections = 0, refused = 0, answered = 0;
@@ -74,6 +102,11 @@ class world {
   void check_tally();
   void check_traffic();
   void check_living() const;
+  void check_users();
+  void check_users_in_quiet();
+  void check_answered(const user_send&) const;
+  void check_answered(const user_close&) const;
+  void check_closed_users() const;
   void check_summary(const shutdown_summary&) const;
   void check_end() const;
   void check_counts(const peer&, const traffic&, bool lives) const;
@@ -88,7 +121,9 @@ class world {
   void send();
   void broadcast();
   void echo(const connection&);
+  void send_to_user();
   void close();
+  void close_user();
   void kill();
   void time_passes();
   void time_creeps();
@@ -103,12 +138,20 @@ class world {
   [[nodiscard]] std::size_t below(std::size_t n) { return n == 0 ? 0 : random_() % n; }
   [[nodiscard]] bool chance(unsigned percent) { return below(100) < percent; }
   [[nodiscard]] peer* some_peer();
-  [[nodiscard]] const peer* find(connection_id) const;
+  [[nodiscard]] peer* find(connection_id) const;
+  [[nodiscard]] std::vector<std::size_t> links_of(const broadcast_summary&) const;
+  [[nodiscard]] std::string some_user();
+  [[nodiscard]] bool is_there(const peer&) const;
+  [[nodiscard]] user_request request_to(const std::string& user) const;
   [[nodiscard]] send_options some_options();
   void change(limits&);
   void attach(std::size_t reader);
   void come_back();
   void broadcast_once();
+  void send_to_user(const std::string& user, const send_options&, bool reports,
+                    std::size_t padding);
+  void everything_runs();
+  void notice_ends();
   void drain(bool at_once);
   [[nodiscard]] std::function<void(shutdown_summary)> next_summary();
   bool begins_to_go_down();
@@ -141,6 +184,9 @@ class world {
   std::vector<reader> readers_;
   std::vector<std::shared_ptr<peer>> peers_;
   std::vector<closing> closes_;
+  std::vector<user_send> user_sends_;  // those that report
+  std::vector<user_close> user_closes_;
+  bool has_user_behaviors_ = false;
   std::vector<std::size_t> inboxes_;  // answers to each read
   bool going_down_ = false, stops_ = false, stopped_first_ = false;
   std::vector<std::size_t> closings_;                       // calls to each drain's

@@ -159,7 +159,7 @@ class fake_link final : public protocol::link {
   }
   /// The kernel has room for `bytes` more and takes what it can.
   void kernel_takes(std::size_t bytes) {
-    if (room != SIZE_MAX) room += bytes;
+    room = bytes < SIZE_MAX - room ? room + bytes : SIZE_MAX;
     const auto p = take();
     if (observer_ && (p.messages || p.bytes)) observer_->on_progress(p);
   }
