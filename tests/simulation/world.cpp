@@ -119,9 +119,10 @@ void world::reload() {
   harness_->backbone->set_limits(now);
 }
 
-totals world::run(std::size_t steps) {
+totals world::run(std::size_t steps, const std::function<void(std::uint64_t)>& before_step) {
   const auto is_over = [&] { return stops_ && summaries_.back(); };
   for (step_ = 0; step_ < steps && !is_over(); ++step_) {
+    if (before_step) before_step(step_);
     step();
     check();
   }
@@ -139,22 +140,40 @@ totals world::run(std::size_t steps) {
 void world::step() {
   struct choice {
     unsigned weight;
+    const char* name;
     void (world::*what)();
   };
   static constexpr std::array<choice, 21> all{{
-      {40, &world::turn_loops}, {5, &world::connect},      {6, &world::upgrade},
-      {6, &world::peer_speaks}, {12, &world::peer_reads},  {3, &world::peer_leaves},
-      {12, &world::send},       {3, &world::broadcast},    {2, &world::close},
-      {1, &world::kill},        {3, &world::time_passes},  {6, &world::time_creeps},
-      {1, &world::reload},      {2, &world::spawn},        {14, &world::emit},
-      {7, &world::attach},      {1, &world::end_session},  {2, &world::reads_inbox},
-      {1, &world::goes_down},   {4, &world::send_to_user}, {1, &world::close_user},
+      {40, "turn loops", &world::turn_loops},
+      {5, "connect", &world::connect},
+      {6, "upgrade", &world::upgrade},
+      {6, "peer speaks", &world::peer_speaks},
+      {12, "peer reads", &world::peer_reads},
+      {3, "peer leaves", &world::peer_leaves},
+      {12, "send", &world::send},
+      {3, "broadcast", &world::broadcast},
+      {2, "close", &world::close},
+      {1, "kill", &world::kill},
+      {3, "time passes", &world::time_passes},
+      {6, "time creeps", &world::time_creeps},
+      {1, "reload", &world::reload},
+      {2, "spawn", &world::spawn},
+      {14, "emit", &world::emit},
+      {7, "attach", &world::attach},
+      {1, "end session", &world::end_session},
+      {2, "reads inbox", &world::reads_inbox},
+      {1, "goes down", &world::goes_down},
+      {4, "send to user", &world::send_to_user},
+      {1, "close user", &world::close_user},
   }};
   unsigned sum = 0;
   for (const auto& c : all) sum += c.weight;
   auto left = below(sum);
   for (const auto& c : all) {
-    if (left < c.weight) return (this->*c.what)();
+    if (left < c.weight) {
+      note("- {}", c.name);
+      return (this->*c.what)();
+    }
     left -= c.weight;
   }
 }
@@ -163,9 +182,13 @@ void world::step() {
 
 /// Some turns of some loops, in any order: the scheduler.
 void world::turn_loops() {
-  if (chance(10)) return everything_runs();
+  if (chance(10)) {
+    note("all that there is to run");
+    return everything_runs();
+  }
   for (auto n = 1 + below(6); n > 0; --n) {
     const auto at = below(harness_->loops.size() + 1);
+    note("a turn of loop {}", at);
     static_cast<void>(at == harness_->loops.size() ? harness_->side->turn()
                                                    : harness_->loops[at]->turn());
   }
@@ -251,7 +274,10 @@ void world::connect() {
 
 void world::upgrade() {
   for (auto& p : peers_)
-    if (!p->gone && p->seen.link().has_observer() && chance(50)) p->seen.link().upgrade();
+    if (!p->gone && p->seen.link().has_observer() && chance(50)) {
+      note("link {} is upgraded, if it was not", p->seen.number());
+      p->seen.link().upgrade();
+    }
 }
 
 void world::peer_speaks() {
@@ -274,7 +300,9 @@ void world::peer_reads() {
   if (!p) return;
   auto& link = p->seen.link();
   const auto much = chance(50) ? SIZE_MAX : link.queued_bytes();  // from now on all; or once
-  link.kernel_takes(chance(10) ? much : below(300));
+  const auto bytes = chance(10) ? much : below(300);
+  note("peer {} reads {} bytes", p->seen.number(), bytes);
+  link.kernel_takes(bytes);
 }
 
 void world::peer_leaves() {
@@ -319,13 +347,17 @@ void world::send() {
                             below(chance(5) ? 1'200 : 120));
   note("message {} to {}, {} bytes", ledger_.last(), p->seen.number(), text.size());
   send_callback done;
-  if (reports)
-    done = [this, m = ledger_.last()](send_result r) { promised([&] { ledger_.settled(m, r); }); };
+  if (reports) done = [this, m = ledger_.last()](send_result r) { settled(m, r); };
   auto what = message::text(std::move(text));
   if (by_id)
     harness_->backbone->send(p->handle.id(), std::move(what), how, std::move(done));
   else
     p->handle.send(std::move(what), how, std::move(done));
+}
+
+void world::settled(std::size_t message, send_result r) {
+  note("message {} is {}", message, to_string(r));
+  promised([&] { ledger_.settled(message, r); });
 }
 
 /// From a handler, which runs inside of an actor: as ordered with what was sent from outside.
@@ -336,7 +368,7 @@ void world::echo(const connection& to) {
       {.link = (*at)->seen.number(), .others_make_way = make_way_for({}, policy_)}, below(40));
   note("message {} to {}, an echo", ledger_.last(), (*at)->seen.number());
   to.send(message::text(std::move(text)),
-          [this, m = ledger_.last()](send_result r) { promised([&] { ledger_.settled(m, r); }); });
+          [this, m = ledger_.last()](send_result r) { settled(m, r); });
 }
 
 /// Often several, which are folded on their way unless somebody asks what becomes of them.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -29,11 +30,10 @@ struct totals {
 
 class world {
  public:
+  /// `traces`: what happens is printed as it happens.
   explicit world(std::uint64_t seed, bool traces);
-  /// Throws violation.
-  totals run(std::size_t steps);
-  /// The last things that happened, oldest first.
-  [[nodiscard]] const std::vector<std::string>& trace() const noexcept { return trace_; }
+  /// Throws violation. `before_step` is called with the number of each step.
+  totals run(std::size_t steps, const std::function<void(std::uint64_t)>& before_step);
 
  private:
   struct peer {
@@ -120,6 +120,7 @@ class world {
   void peer_leaves();
   void send();
   void broadcast();
+  void settled(std::size_t message, send_result);
   void echo(const connection&);
   void send_to_user();
   void close();
@@ -165,11 +166,8 @@ class world {
   std::size_t begin_link(std::string user, std::size_t reader,
                          std::unique_ptr<protocol::attach_request> attach);
 
-  static constexpr std::size_t trace_kept = 400;
-
   std::mt19937_64 random_;
   const bool traces_;
-  std::vector<std::string> trace_;
   std::uint64_t step_ = 0;
   slow_policy policy_ = slow_policy::disconnect;
   std::size_t most_queued_ = 0;  // by a connection that comes now
@@ -198,8 +196,8 @@ class world {
 template <class... Args>
 void world::note(const char* format, const Args&... args) {
   if (!traces_) return;
-  if (trace_.size() >= trace_kept) trace_.erase(trace_.begin(), trace_.begin() + trace_kept / 2);
-  trace_.push_back(fmt::format("{:>5}  ", step_) + fmt::format(fmt::runtime(format), args...));
+  fmt::print("{:>5}  {}\n", step_, fmt::format(fmt::runtime(format), args...));
+  std::fflush(stdout);  // the process may die in the next moment
 }
 
 template <class Function>
