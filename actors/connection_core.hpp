@@ -121,7 +121,9 @@ class connection_core : public std::enable_shared_from_this<connection_core> {
   }
   [[nodiscard]] bool count(std::uint32_t frames, std::size_t bytes) const noexcept {
     const auto times = protocol::planted(protocol::defect::unbounded_queue) ? 8U : 1U;
-    return queued_.try_add(frames, bytes, times * max_messages_, times * max_bytes_);
+    const auto most =
+        protocol::planted(protocol::defect::crowded_queue) ? UINT32_MAX : times * max_messages_;
+    return queued_.try_add(frames, bytes, most, times * max_bytes_);
   }
   [[nodiscard]] bool let_in(const protocol::chunk&) const;
   void enqueue(protocol::chunk&&) const;

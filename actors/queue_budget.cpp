@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "actors/messages.hpp"
+#include "protocol/defect.hpp"
 
 namespace fairlead::actors {
 
@@ -21,7 +22,7 @@ void look_at_budget(environment& env, loop_context& here) {
     return;
   }
   here.look_at = held + step;
-  if (queued_bytes(env) <= budget) return;
+  if (queued_bytes(env) <= budget || protocol::planted(protocol::defect::no_budget)) return;
   const auto target = budget - budget / 8;
   const shed order{protocol::least_to_go(
                        env.loops, target, [](const auto& l) -> const auto& { return l.queued; }),

@@ -16,6 +16,8 @@
 
 namespace fairlead::actors {
 
+using protocol::defect;
+
 namespace {
 
 constexpr std::size_t closed_records_kept = 1000;
@@ -134,7 +136,9 @@ void roster::on(const user_attached& m) {
 void roster::admit(entry& e) {
   e.member = members_.size();
   members_.push_back(e.who);
-  if (!e.who->user.empty()) by_user_[e.who->user].push_back(e.who);
+  if (e.who->user.empty()) return;
+  auto& its = by_user_[e.who->user];
+  if (its.empty() || !planted(defect::user_missed)) its.push_back(e.who);
 }
 
 void roster::remove(std::uint64_t serial) {
@@ -142,7 +146,7 @@ void roster::remove(std::uint64_t serial) {
   if (found == known_.end()) return;
   const auto gone = std::move(found->second);
   known_.erase(found);
-  if (!protocol::planted(protocol::defect::forgotten_end)) --env_.connections;
+  if (!planted(defect::forgotten_end)) --env_.connections;
   if (!gone.who->user.empty()) env_.seats.give_back(gone.who->user);
   if (gone.member != not_admitted) {
     if (gone.member + 1 != members_.size()) {
@@ -151,7 +155,7 @@ void roster::remove(std::uint64_t serial) {
     }
     members_.pop_back();
     if (const auto of_user = by_user_.find(gone.who->user); of_user != by_user_.end()) {
-      std::erase(of_user->second, gone.who);
+      if (!planted(defect::user_stays)) std::erase(of_user->second, gone.who);
       if (of_user->second.empty()) by_user_.erase(of_user);
     }
   }

@@ -13,7 +13,11 @@ enum class defect : std::uint8_t {
   unsealed_wire,    ///< a data frame may follow a Close
   silent_writes,    ///< what was written is not reported so
   unbounded_queue,  ///< a full queue takes more
+  crowded_queue,    ///< a queue's bytes are bounded, its messages are not
+  no_budget,        ///< all queues together may hold what each of them may
   forgotten_end,    ///< a connection that ended is still counted
+  user_stays,       ///< a connection that ended is still one of its user's
+  user_missed,      ///< a user's second connection on a loop is none of that user's
   events_make_way,  ///< a session's events are dropped for a broadcast
   blind_to_gaps,    ///< who cannot be caught up is told that it is
   event_twice,      ///< who comes back gets its last event again
@@ -30,9 +34,10 @@ enum class defect : std::uint8_t {
   large_skipped,    ///< an event that is too large for a socket counts as sent to it
   early_words,      ///< a session's socket gets others' messages before its session's first
 };
-inline constexpr std::array<std::string_view, 20> defect_names{
+inline constexpr std::array<std::string_view, 24> defect_names{
     "none",          "unsealed_wire",   "silent_writes", "unbounded_queue",
-    "forgotten_end", "events_make_way", "blind_to_gaps", "event_twice",
+    "crowded_queue", "no_budget",       "forgotten_end", "user_stays",
+    "user_missed",   "events_make_way", "blind_to_gaps", "event_twice",
     "event_skipped", "sleeping_socket", "eager_acks",    "used_token_gone",
     "double_answer", "ghost_events",    "run_to_all",    "run_or_nothing",
     "run_is_one",    "old_messages",    "large_skipped", "early_words"};

@@ -70,7 +70,8 @@ inline send_result fits(const open& state, const chunk& what, const limits& boun
   if (what.frames == 1 && frame_payload_size(what.size) > bounds.max_send_size)
     return send_result::too_large;
   const bool room =
-      std::uint64_t{state.queued_messages} + what.frames <= bounds.max_queued_messages &&
+      (std::uint64_t{state.queued_messages} + what.frames <= bounds.max_queued_messages ||
+       planted(defect::crowded_queue)) &&
       state.queued_bytes + what.size <= bounds.max_queued_bytes;
   return room || planted(defect::unbounded_queue) ? send_result::written : send_result::overflow;
 }

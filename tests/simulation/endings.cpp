@@ -23,7 +23,7 @@ void world::goes_down() {
   } else {
     drain(counted);
   }
-  if (counted) harness_->run();
+  if (counted) everything_runs();
 }
 
 /// `at_once`: nothing is to happen before the first close.
@@ -58,7 +58,7 @@ std::function<void(shutdown_summary)> world::next_summary() {
 /// True if all was quiet before, and is the first time: then what is in the summary is known.
 bool world::begins_to_go_down() {
   if (std::exchange(going_down_, true) || chance(40)) return false;
-  harness_->run();
+  everything_runs();
   check();
   before_ = books_before();
   return true;
@@ -126,8 +126,8 @@ void world::come_back() {
   for (const auto r : back) attach(r);
   for (auto& p : peers_) p->seen.link().upgrade();
   for (int i = 0; i < 3; ++i) {
-    for (auto& p : peers_) p->seen.link().kernel_takes(SIZE_MAX / 2);
-    harness_->run();
+    for (auto& p : peers_) p->seen.link().kernel_takes(SIZE_MAX);
+    everything_runs();
     check();
   }
   for (const auto r : back) {
@@ -142,14 +142,17 @@ void world::come_back() {
 void world::becomes_quiet() {
   note("all becomes quiet");
   for (int i = 0; i < 3; ++i) {
-    for (auto& p : peers_) p->seen.link().kernel_takes(SIZE_MAX / 2);
-    harness_->run();
+    for (auto& p : peers_) p->seen.link().kernel_takes(SIZE_MAX);
+    everything_runs();
     check();
   }
   check_all_caught_up();
   harness_->advance(1'100ms);  // closes that nobody answers; twice the time for who took something
   check();
-  if (!going_down_) come_back();
+  if (!going_down_) {
+    come_back();
+    check_users_in_quiet();
+  }
   check_living();
   check_tally();
   check_traffic();

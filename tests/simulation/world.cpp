@@ -32,6 +32,12 @@ struct nervous final : behavior {
   }
 };
 
+/// Whether others make way in a full queue for what is sent so.
+bool make_way_for(const send_options& how, slow_policy usual) {
+  const auto policy = how.policy.value_or(how.key.empty() ? usual : slow_policy::keep_latest);
+  return policy == slow_policy::drop_oldest || policy == slow_policy::keep_latest;
+}
+
 session_types types() {
   const auto make = [](const session&) { return std::make_unique<touchy>(); };
   session_types all;
@@ -63,22 +69,30 @@ totals& totals::operator+=(const totals& o) {
 
 world::world(std::uint64_t seed, bool traces) : random_(seed), traces_(traces) {
   const auto loops = 1 + below(3);
-  const auto policy = static_cast<slow_policy>(below(4));
+  policy_ = static_cast<slow_policy>(below(4));
   const auto adjust = [&](actors::backbone_options& o) {
     change(o.limits);
     o.compress = [](const message& m) { return test::without_padding(m.frame()).beside(m); };
     o.limits.max_unhandled_messages = 3;
     o.limits.max_sessions = most_sessions;
     o.limits.close_timeout = 500ms;
-    o.limits.slow_consumers = policy;
-    if (chance(30)) o.limits.max_total_queued_bytes = 3 * most_queued_;
+    o.limits.slow_consumers = policy_;
+    if (chance(30))
+      o.limits.max_total_queued_bytes = most_queued_by_all_ =
+          most_queued_ + below(3 * most_queued_);
     if (chance(20)) o.limits.max_pending_broadcasts = 4;
     if (chance(30)) o.limits.max_total_stream_bytes = most_kept_ = 300 + below(2'000);
     o.user_linger = 200ms;
     if (!traces_) o.logger = nullptr;
     if (chance(30))
       o.per_connection = [](const connection&) { return std::make_unique<nervous>(); };
-    if (chance(30)) o.per_user = [](const std::string&) { return std::make_unique<nervous>(); };
+    has_user_behaviors_ = chance(30);
+    if (has_user_behaviors_)
+      o.per_user = [](const std::string&) { return std::make_unique<nervous>(); };
+    o.on_open = [this](const connection& c) { ++find(c.id())->opened; };
+    o.on_close = [this](const connection& c, const close_info& why) {
+      find(c.id())->closes.push_back(why.reason);
+    };
     if (chance(50))
       o.on_message = [this](const connection& from, const message& m) {
         if (m.view() == "hello") echo(from);
@@ -86,13 +100,13 @@ world::world(std::uint64_t seed, bool traces) : random_(seed), traces_(traces) {
     o.make_token = [this] { return fmt::format("{:016x}{:027x}", random_(), random_()); };
   };
   harness_ = std::make_unique<test::session_harness>(types(), loops, adjust);
-  note("{} loops, queues of {} bytes, {}", loops, most_queued_, to_string(policy));
+  note("{} loops, queues of {} bytes, {}", loops, most_queued_, to_string(policy_));
 }
 
 /// Those on messages and queues: for connections that come from now on, and for what is emitted from now on.
 void world::change(limits& l) {
-  l.max_queued_messages =
-      chance(10) ? static_cast<std::uint32_t>(1 + below(2)) : (chance(50) ? 6 : 40);
+  l.max_queued_messages = most_messages_ =
+      chance(20) ? static_cast<std::uint32_t>(1 + below(3)) : (chance(50) ? 6 : 40);
   l.max_queued_bytes = most_queued_ = chance(50) ? 4'000 : 400 + below(600);
   l.max_send_size = chance(50) ? 1'000 : 400 + below(600);
 }
@@ -105,9 +119,10 @@ void world::reload() {
   harness_->backbone->set_limits(now);
 }
 
-totals world::run(std::size_t steps) {
+totals world::run(std::size_t steps, const std::function<void(std::uint64_t)>& before_step) {
   const auto is_over = [&] { return stops_ && summaries_.back(); };
   for (step_ = 0; step_ < steps && !is_over(); ++step_) {
+    if (before_step) before_step(step_);
     step();
     check();
   }
@@ -125,22 +140,40 @@ totals world::run(std::size_t steps) {
 void world::step() {
   struct choice {
     unsigned weight;
+    const char* name;
     void (world::*what)();
   };
-  static constexpr std::array<choice, 19> all{{
-      {40, &world::turn_loops}, {5, &world::connect},     {6, &world::upgrade},
-      {6, &world::peer_speaks}, {12, &world::peer_reads}, {3, &world::peer_leaves},
-      {12, &world::send},       {3, &world::broadcast},   {2, &world::close},
-      {1, &world::kill},        {3, &world::time_passes}, {6, &world::time_creeps},
-      {1, &world::reload},      {2, &world::spawn},       {14, &world::emit},
-      {7, &world::attach},      {1, &world::end_session}, {2, &world::reads_inbox},
-      {1, &world::goes_down},
+  static constexpr std::array<choice, 21> all{{
+      {40, "turn loops", &world::turn_loops},
+      {5, "connect", &world::connect},
+      {6, "upgrade", &world::upgrade},
+      {6, "peer speaks", &world::peer_speaks},
+      {12, "peer reads", &world::peer_reads},
+      {3, "peer leaves", &world::peer_leaves},
+      {12, "send", &world::send},
+      {3, "broadcast", &world::broadcast},
+      {2, "close", &world::close},
+      {1, "kill", &world::kill},
+      {3, "time passes", &world::time_passes},
+      {6, "time creeps", &world::time_creeps},
+      {1, "reload", &world::reload},
+      {2, "spawn", &world::spawn},
+      {14, "emit", &world::emit},
+      {7, "attach", &world::attach},
+      {1, "end session", &world::end_session},
+      {2, "reads inbox", &world::reads_inbox},
+      {1, "goes down", &world::goes_down},
+      {4, "send to user", &world::send_to_user},
+      {1, "close user", &world::close_user},
   }};
   unsigned sum = 0;
   for (const auto& c : all) sum += c.weight;
   auto left = below(sum);
   for (const auto& c : all) {
-    if (left < c.weight) return (this->*c.what)();
+    if (left < c.weight) {
+      note("- {}", c.name);
+      return (this->*c.what)();
+    }
     left -= c.weight;
   }
 }
@@ -149,9 +182,13 @@ void world::step() {
 
 /// Some turns of some loops, in any order: the scheduler.
 void world::turn_loops() {
-  if (chance(10)) return harness_->run();
+  if (chance(10)) {
+    note("all that there is to run");
+    return everything_runs();
+  }
   for (auto n = 1 + below(6); n > 0; --n) {
     const auto at = below(harness_->loops.size() + 1);
+    note("a turn of loop {}", at);
     static_cast<void>(at == harness_->loops.size() ? harness_->side->turn()
                                                    : harness_->loops[at]->turn());
   }
@@ -162,6 +199,17 @@ void world::time_passes() {
                              : std::chrono::milliseconds{100 + below(2'500)};
   note("{} ms pass", by.count());
   harness_->advance(by);
+  notice_ends();
+}
+
+void world::everything_runs() {
+  harness_->run();
+  notice_ends();
+}
+
+/// Nothing is left to run: so all have heard of it.
+void world::notice_ends() {
+  for (auto& p : peers_) p->forgotten |= !p->seen.link().has_observer();
 }
 
 /// On busy loops: what becomes due is behind, or ahead of, what waits and what comes; and some loops stand still.
@@ -185,9 +233,17 @@ world::peer* world::some_peer() {
   return nullptr;
 }
 
-const world::peer* world::find(connection_id id) const {
+world::peer* world::find(connection_id id) const {
   const auto at = std::ranges::find_if(peers_, [&](const auto& p) { return p->handle.id() == id; });
   return at == peers_.end() ? nullptr : at->get();
+}
+
+/// Of those that are said to have refused.
+std::vector<std::size_t> world::links_of(const broadcast_summary& s) const {
+  std::vector<std::size_t> links;
+  for (const auto& refused : s.refused_ids)
+    if (const auto* const p = find(refused.id)) links.push_back(p->seen.number());
+  return links;
 }
 
 std::size_t world::begin_link(std::string user, std::size_t reader,
@@ -199,24 +255,29 @@ std::size_t world::begin_link(std::string user, std::size_t reader,
   const auto number = peers_.size();
   note("link {} of {} on loop {}, room for {}", number, user.empty() ? "nobody" : user, loop,
        link->room == SIZE_MAX ? "all" : std::to_string(link->room));
-  actors::connection_seed seed{"127.0.0.1:5", std::move(user), "/ws", {}, std::move(attach)};
+  actors::connection_seed seed{"127.0.0.1:5", user, "/ws", {}, std::move(attach)};
   auto handle = harness_->backbone->connect(loop, link, std::move(seed));
   peers_.push_back(std::make_shared<peer>(peer{.seen = observed_link{number, std::move(link)},
                                                .handle = std::move(handle),
                                                .reader = reader,
-                                               .most_queued = most_queued_}));
+                                               .most_queued = most_queued_,
+                                               .most_messages = most_messages_,
+                                               .user = std::move(user)}));
   return number;
 }
 
 void world::connect() {
   const auto living = std::ranges::count_if(peers_, [](const auto& p) { return !p->gone; });
   if (static_cast<std::size_t>(living) >= most_links) return;
-  begin_link(chance(50) ? fmt::format("u{}", below(3)) : "", SIZE_MAX, nullptr);
+  begin_link(some_user(), SIZE_MAX, nullptr);
 }
 
 void world::upgrade() {
   for (auto& p : peers_)
-    if (!p->gone && p->seen.link().has_observer() && chance(50)) p->seen.link().upgrade();
+    if (!p->gone && p->seen.link().has_observer() && chance(50)) {
+      note("link {} is upgraded, if it was not", p->seen.number());
+      p->seen.link().upgrade();
+    }
 }
 
 void world::peer_speaks() {
@@ -237,7 +298,11 @@ void world::peer_speaks() {
 void world::peer_reads() {
   auto* const p = some_peer();
   if (!p) return;
-  p->seen.link().kernel_takes(chance(10) ? SIZE_MAX / 2 : below(300));
+  auto& link = p->seen.link();
+  const auto much = chance(50) ? SIZE_MAX : link.queued_bytes();  // from now on all; or once
+  const auto bytes = chance(10) ? much : below(300);
+  note("peer {} reads {} bytes", p->seen.number(), bytes);
+  link.kernel_takes(bytes);
 }
 
 void world::peer_leaves() {
@@ -275,14 +340,14 @@ void world::send() {
   const auto how = some_options();
   const bool reports = chance(80);
   const auto by_id = chance(20);
-  // By id and by handle are two ways, between which there is no order.
-  auto text =
-      ledger_.begin({.sender = by_id ? 2U : 1U, .link = p->seen.number(), .reports = reports},
-                    below(chance(5) ? 1'200 : 120));
+  auto text = ledger_.begin({.by = by_id ? way::id : way::handle,
+                             .link = p->seen.number(),
+                             .others_make_way = make_way_for(how, policy_),
+                             .reports = reports},
+                            below(chance(5) ? 1'200 : 120));
   note("message {} to {}, {} bytes", ledger_.last(), p->seen.number(), text.size());
   send_callback done;
-  if (reports)
-    done = [this, m = ledger_.last()](send_result r) { promised([&] { ledger_.settled(m, r); }); };
+  if (reports) done = [this, m = ledger_.last()](send_result r) { settled(m, r); };
   auto what = message::text(std::move(text));
   if (by_id)
     harness_->backbone->send(p->handle.id(), std::move(what), how, std::move(done));
@@ -290,14 +355,20 @@ void world::send() {
     p->handle.send(std::move(what), how, std::move(done));
 }
 
+void world::settled(std::size_t message, send_result r) {
+  note("message {} is {}", message, to_string(r));
+  promised([&] { ledger_.settled(message, r); });
+}
+
 /// From a handler, which runs inside of an actor: as ordered with what was sent from outside.
 void world::echo(const connection& to) {
   const auto at = std::ranges::find_if(peers_, [&](const auto& p) { return p->handle == to; });
   if (at == peers_.end()) return;
-  auto text = ledger_.begin({.sender = 1, .link = (*at)->seen.number()}, below(40));
+  auto text = ledger_.begin(
+      {.link = (*at)->seen.number(), .others_make_way = make_way_for({}, policy_)}, below(40));
   note("message {} to {}, an echo", ledger_.last(), (*at)->seen.number());
   to.send(message::text(std::move(text)),
-          [this, m = ledger_.last()](send_result r) { promised([&] { ledger_.settled(m, r); }); });
+          [this, m = ledger_.last()](send_result r) { settled(m, r); });
 }
 
 /// Often several, which are folded on their way unless somebody asks what becomes of them.
@@ -309,7 +380,7 @@ void world::broadcast_once() {
   auto how = chance(50) ? some_options() : send_options{};
   const bool reports = chance(50);
   if (reports && chance(30)) how.refused_ids = 1 + below(3);
-  sent what{.sender = 3, .reports = reports, .most_named = how.refused_ids};
+  sent what{.by = way::broadcast, .reports = reports, .most_named = how.refused_ids};
   std::vector<connection_id> except;
   for (auto n = chance(30) ? 1 + below(3) : 0; n > 0; --n) {
     const auto* const p = some_peer();
@@ -323,9 +394,7 @@ void world::broadcast_once() {
   broadcast_callback done;
   if (reports)
     done = [this, m](const broadcast_summary& s) {
-      std::vector<std::size_t> named;
-      for (const auto& refused : s.refused_ids)
-        if (const auto* const p = find(refused.id)) named.push_back(p->seen.number());
+      auto named = links_of(s);
       promised([&] { ledger_.summed_up(m, s, std::move(named)); });
     };
   if (!harness_->backbone->broadcast(message::text(std::move(text)), std::move(except), how,
@@ -398,7 +467,7 @@ void world::attach(std::size_t which) {
   if (r.link() || r.stays_away() || s.handle.state() == session_state::ended) return;
   auto wants = std::make_unique<protocol::attach_request>(
       protocol::attach_request{s.handle.id(), r.token(), r.last(), r.epoch()});
-  const auto link = begin_link({}, which, std::move(wants));
+  const auto link = begin_link(some_user(), which, std::move(wants));
   note("reader {} of {} attaches by {} after {}", which, s.handle.id(), link, r.last());
   r.attaches_by(link);
   if (s.readers.size() < most_readers_each && chance(15))

@@ -84,7 +84,11 @@ class fake_link final : public protocol::link {
     if (compresses_padding) drop_padding(c);
     if (shrunk_to > 0) c.size = std::min(c.size, shrunk_to);
     const std::size_t size = c.size;
-    return !ended_ && wire_.push(std::move(c)) ? size : 0;
+    const auto frames = c.frames;
+    if (ended_ || !wire_.push(std::move(c))) return 0;
+    queued_messages_ += frames;
+    ever_queued_ += size;
+    return size;
   }
   [[nodiscard]] bool sealed() const noexcept override { return wire_.sealed(); }
   [[nodiscard]] bool broken() const noexcept override { return broken_; }
@@ -96,13 +100,13 @@ class fake_link final : public protocol::link {
     return take();
   }
   protocol::progress drop_oldest(const protocol::progress& least) override {
-    return wire_.drop_oldest(least);
+    return left(wire_.drop_oldest(least));
   }
   protocol::progress drop_key(const protocol::send_terms& terms) override {
-    return wire_.drop_key(terms);
+    return left(wire_.drop_key(terms));
   }
   protocol::progress drop_expired(protocol::time_point now, protocol::time_point& next) override {
-    return wire_.drop_expired(now, next);
+    return left(wire_.drop_expired(now, next));
   }
   void abort() override {
     aborted = true;
@@ -155,11 +159,15 @@ class fake_link final : public protocol::link {
   }
   /// The kernel has room for `bytes` more and takes what it can.
   void kernel_takes(std::size_t bytes) {
-    if (room != SIZE_MAX) room += bytes;
+    room = bytes < SIZE_MAX - room ? room + bytes : SIZE_MAX;
     const auto p = take();
     if (observer_ && (p.messages || p.bytes)) observer_->on_progress(p);
   }
   [[nodiscard]] bool has_observer() const noexcept { return observer_ != nullptr; }
+  /// Of the application's, that the kernel has not taken to their last byte.
+  [[nodiscard]] std::size_t queued_messages() const noexcept { return queued_messages_; }
+  /// Bytes of messages that were ever queued.
+  [[nodiscard]] std::size_t ever_queued() const noexcept { return ever_queued_; }
   /// A Close frame is out and nothing is behind it: a peer that keeps to the protocol would answer now.
   [[nodiscard]] bool waits_for_peer() const noexcept {
     return observer_ && upgraded_ && wire_.sealed() && wire_.empty();
@@ -194,16 +202,23 @@ class fake_link final : public protocol::link {
       total.messages += p.messages;
       total.bytes += p.bytes;
     }
-    return total;
+    return left(total);
+  }
+  protocol::progress left(protocol::progress p) noexcept {
+    queued_messages_ -= p.messages;
+    return p;
   }
   void end() {
     ended_ = true;
+    queued_messages_ = 0;
     wire_.abandon();
     observer_.reset();
   }
 
   protocol::wire wire_;
   std::unique_ptr<protocol::link_observer> observer_;
+  std::size_t queued_messages_ = 0;
+  std::size_t ever_queued_ = 0;
   bool upgraded_ = false;
   bool ended_ = false;
   bool broken_ = false;
