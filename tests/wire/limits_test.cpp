@@ -49,21 +49,6 @@ TEST_SUITE("wire/limits") {
     over = true;
   }
 
-  TEST_CASE("a writer of single bytes, slower than pings are due, is understood and not pinged") {
-    live_server server{impatient()};
-    auto slow = server.join();
-    const std::string frame = text_frame("byte by byte");
-    for (const char c : frame) {
-      slow.client.send({&c, 1});
-      std::this_thread::sleep_for(20ms);  // what is tested is a client that takes its time
-    }
-    std::optional<test::frame> back;
-    do back = slow.client.receive_frame();
-    while (back && back->opcode == 9);
-    REQUIRE(back);
-    CHECK(back->payload == "byte by byte");
-  }
-
   TEST_CASE("a reset in the middle of a message: the connection fails, its message is nobody's") {
     mailbox<std::string> received;
     server_options options{.threads = 2};
