@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 #include <sys/ioctl.h>
 
+#include "tests/net/hand_turned_loop.hpp"
 #include "tests/net/test_server.hpp"
 
 using namespace fairlead;
@@ -242,15 +243,21 @@ TEST_CASE("the peer that reads late still reads everything before the end") {
   only_close(client);
 }
 
-TEST_CASE("a peer that never ends is closed when lingering is over") {
-  limits bounds;
-  bounds.close_timeout = 50ms;
-  const test::running_server server(bounds);
-  auto [client, line] = server->connect();
-  client.send(test::close_frame(1000));
-  line->reports.await("closed");
-  CHECK(server->listener->sockets() == 1);
-  CHECK(test::eventually([&] { return server->listener->sockets() == 0; }));
+TEST_CASE("a peer that never ends is read until lingering is over, and no longer") {
+  const auto lingers_for = [](std::chrono::milliseconds close_timeout) {
+    limits bounds;
+    bounds.close_timeout = close_timeout;
+    test::hand_turned_link l(bounds);
+    l.peer_sends(test::close_frame(1000));
+    CHECK(l.line->reports.count("closed") == 1);
+    std::chrono::milliseconds waited{0};
+    // It takes no bytes once its socket is closed.
+    for (; waited < 1min && l.peer_sends("x") == 1; waited += 100ms) l.loop->advance(100ms);
+    CHECK(l.loop->timers() == 0);
+    return waited;
+  };
+  CHECK(lingers_for(5s) == 2s);
+  CHECK(lingers_for(500ms) == 500ms);
 }
 
 TEST_CASE("nothing is left: no descriptor, no link, no line") {

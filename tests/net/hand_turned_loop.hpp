@@ -62,12 +62,16 @@ class hand_turned_loop final : public net::loop {
 class hand_turned_session {
  public:
   /// `room`: of what the server sends, so much fits before the client reads (SO_SNDBUF); 0: the kernel's default.
-  explicit hand_turned_session(std::shared_ptr<net::http_service> service, int room = 0) {
+  explicit hand_turned_session(std::shared_ptr<net::http_service> service, int room = 0,
+                               const limits& bounds = {}) {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
       throw std::runtime_error("socketpair");
     if (room > 0) ::setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     client_ = pair[1];
+    group_ =
+        std::make_shared<net::socket_group>(loop_, std::make_shared<protocol::live_limits>(bounds),
+                                            hits, nullptr, std::make_shared<net::crowd>());
     net::serve_http({net::tcp_socket(loop_->sockets(), pair[0]), nullptr}, {}, group_,
                     std::move(service), 1024);
     loop_->run();
@@ -100,12 +104,18 @@ class hand_turned_session {
     return all;
   }
   void advance(std::chrono::milliseconds by) { loop_->advance(by); }
+  /// Whether the server has said its last, and the client has read it.
+  [[nodiscard]] bool ended() const {
+    char next = 0;
+    return ::recv(client_, &next, 1, MSG_PEEK) == 0;
+  }
+  [[nodiscard]] std::uint64_t count(protocol::limit_hit what) const { return hits->count(what); }
+
+  std::shared_ptr<protocol::limit_hits> hits = std::make_shared<protocol::limit_hits>();
 
  private:
   std::shared_ptr<hand_turned_loop> loop_ = std::make_shared<hand_turned_loop>();
-  std::shared_ptr<net::socket_group> group_ = std::make_shared<net::socket_group>(
-      loop_, std::make_shared<protocol::live_limits>(limits{}),
-      std::make_shared<protocol::limit_hits>(), nullptr, std::make_shared<net::crowd>());
+  std::shared_ptr<net::socket_group> group_;
   int client_ = -1;
 };
 

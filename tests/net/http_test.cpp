@@ -189,19 +189,40 @@ TEST_CASE("a request that cannot be served gets a status and a reason, never a d
 }
 
 TEST_CASE("a request that does not arrive in time: 408 if it was begun, a plain close if not") {
-  limits bounds;
-  bounds.handshake_timeout = 50ms;
-  const test::running_server server(bounds);
-  CHECK(raw_client(server->address()).ends_here());
-  CHECK(refusal_of(server->address(), "GET / HTTP/1.1\r\nHo").status == 408);
-  CHECK(
-      refusal_of(server->address(), "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nabc")
-          .status == 408);
-  CHECK(server->hits->count(protocol::limit_hit::handshake_timeout) == 2);
-  raw_client kept(server->address());
-  kept.send(get("/"));
-  CHECK(kept.receive_reply().status == 200);
-  CHECK(kept.ends_here());  // idle between two requests
+  const auto service = std::make_shared<test::test_server>();  // its loop is not started
+  const auto end_after = [&](std::string_view first, std::string_view second) {
+    test::hand_turned_session client(service);
+    client.sends(first);
+    client.advance(9s);
+    client.sends(second);  // which does not begin the time anew
+    CHECK(client.receive().empty());
+    CHECK_FALSE(client.ended());
+    client.advance(1100ms);
+    const auto said = client.receive_all();
+    CHECK(client.ended());
+    CHECK(client.count(protocol::limit_hit::handshake_timeout) == (said.empty() ? 0 : 1));
+    return said;
+  };
+  CHECK(end_after("", "").empty());
+  const std::string timed_out = "HTTP/1.1 408 ";
+  CHECK(end_after("GET / HTTP/1.1\r\nHo", "s").starts_with(timed_out));
+  CHECK(end_after("", "G").starts_with(timed_out));
+  CHECK(end_after("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nabc", "d")
+            .starts_with(timed_out));
+}
+
+TEST_CASE("between two requests there is as much time as for one, then a plain close") {
+  test::hand_turned_session client(std::make_shared<test::test_server>());
+  for (int i = 0; i < 3; ++i) {
+    client.advance(9s);
+    client.sends(get("/"));
+    CHECK(client.receive_all().starts_with("HTTP/1.1 200 "));
+  }
+  client.advance(9s);
+  CHECK_FALSE(client.ended());
+  client.advance(1100ms);
+  CHECK(client.receive_all().empty());
+  CHECK(client.ended());
 }
 
 TEST_CASE("a client that goes away within a request, or before its answer, leaves nothing behind") {

@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "net/tls_context.hpp"
+#include "tests/net/hand_turned_loop.hpp"
 #include "tests/net/test_server.hpp"
 #include "tests/support/certificates.hpp"
 #include "tests/support/tls_layer.hpp"
@@ -216,18 +217,31 @@ TEST_CASE("the time is up: the answer that the service has for it, counted; a la
   CHECK(server.let_go == 1);
 }
 
-TEST_CASE("who has a decision has as much time as it likes") {
+TEST_CASE("who waits for a decision has the time for that, whatever a handshake may take") {
+  const auto service = std::make_shared<test::test_server>();  // its loop is not started
+  std::optional<upgrade_turn::resume> decide;
+  service->on_upgrade = [&](const upgrade_request&,
+                            upgrade_turn& turn) -> std::optional<net::http_response> {
+    decide = turn.wait([](wait_end) { return net::http_response{503, "text/plain", "over", {}}; });
+    return std::nullopt;
+  };
   limits bounds;
-  bounds.handshake_timeout = 60ms;
-  bounds.admission_timeout = 24h;
-  waiting_server server(bounds);
-  raw_client client(server->address());
-  client.send(raw_client::upgrade_request());
-  const auto decide = server.asked.take();
-  raw_client other(server->address());
-  CHECK(other.ends_here());  // the handshake's time has passed, for both
-  decide(server.accept());
-  CHECK(client.receive_reply().status == 101);
+  bounds.handshake_timeout = 10s;
+  bounds.admission_timeout = 1h;
+  test::hand_turned_session client(service, 0, bounds);
+  client.sends(raw_client::upgrade_request());
+  REQUIRE(decide);
+  client.advance(59min);
+  CHECK(client.receive().empty());
+  SUBCASE("a decision comes") {
+    (*decide)(waiting_server::refuse(403));
+    client.advance(10ms);
+    CHECK(client.receive_all().starts_with("HTTP/1.1 403 "));
+  }
+  SUBCASE("none comes") {
+    client.advance(1min);
+    CHECK(client.receive_all().starts_with("HTTP/1.1 503 "));
+  }
 }
 
 TEST_CASE("when the listener stops, who waits is answered; a decision after that does nothing") {

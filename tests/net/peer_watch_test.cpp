@@ -77,7 +77,9 @@ TEST_CASE("messages, pings, pongs and parts of frames of the peer all count as s
   }
 }
 
-TEST_CASE("a peer that writes byte by byte, slower than pings are due, lives and is understood") {
+TEST_CASE(
+    "a peer that writes byte by byte, and each message for longer than it takes for a ping to be "
+    "due, is not pinged, and is understood") {
   hand_turned_link l;
   const std::string bytes = test::text_frame("slow");
   for (const char c : bytes) {

@@ -35,15 +35,19 @@ def output(*command):
 
 
 def keys_missing(documented, answered, path=""):
-    """Names in the documented JSON that the answer does not have. Values may differ, and null stands for anything."""
+    """Names in the documented JSON that the answer does not have. Values may differ, and null stands for anything. Of
+    lists the first elements are compared; if one is empty, the other has to be."""
     if isinstance(documented, dict) and isinstance(answered, dict):
         for name, value in documented.items():
             if name not in answered:
                 yield f"{path}/{name}"
             else:
                 yield from keys_missing(value, answered[name], f"{path}/{name}")
-    elif isinstance(documented, list) and isinstance(answered, list) and documented and answered:
-        yield from keys_missing(documented[0], answered[0], f"{path}[0]")
+    elif isinstance(documented, list) and isinstance(answered, list):
+        if documented and answered:
+            yield from keys_missing(documented[0], answered[0], f"{path}[0]")
+        elif documented or answered:
+            yield f"{path}[0]"
 
 
 class Curl:

@@ -153,7 +153,7 @@ class CommandLine(unittest.TestCase):
 
     def test_a_port_in_use_is_exit_1_and_named(self):
         with Server() as server:
-            address = server.ws.removeprefix("ws://").removesuffix("/ws")
+            address = "%s:%d" % server.address
             done = run("serve", "--listen", address, "--internal", "off")
             self.assertEqual(done.returncode, 1)
             self.assertIn(address, done.stderr)

@@ -20,8 +20,7 @@ using namespace std::chrono_literals;
 class load {
  public:
   load(server& s, const std::vector<connection>& to) : server_(s), to_(to) {
-    for (std::size_t i = 0; i < 2; ++i) threads_.emplace_back([this, i] { send_singly(i); });
-    threads_.emplace_back([this] { broadcast(); });
+    for (std::size_t i = 0; i < 2; ++i) threads_.emplace_back([this, i] { run(i); });
   }
   void end() {
     over_ = true;
@@ -35,30 +34,31 @@ class load {
   void note(send_result r, std::uint64_t n = 1) {
     (r == send_result::written ? written_ : refused_) += n;
   }
-  void send_singly(std::size_t first) {
+  void run(std::size_t first) {
     for (std::size_t i = first; !over_; ++i) {
-      std::atomic<bool> known{false};
-      ++sent_;
-      to_[i % to_.size()].send(message::text("single"), [&](send_result r) {
-        note(r);
-        known = true;
-        known.notify_one();
-      });
-      known.wait(false);
+      send(to_[i % to_.size()]);
+      if (i % 20 == 0) broadcast();  // load, not a storm
     }
   }
+  void send(const connection& to) {
+    std::atomic<bool> known{false};
+    ++sent_;
+    to.send(message::text("single"), [&](send_result r) {
+      note(r);
+      known = true;
+      known.notify_one();
+    });
+    known.wait(false);
+  }
   void broadcast() {
-    while (!over_) {
-      std::promise<broadcast_summary> done;
-      auto future = done.get_future();
-      server_.broadcast(message::text("to all"), {},
-                        [&](const broadcast_summary& s) { done.set_value(s); });
-      const auto summary = future.get();
-      sent_ += summary.addressed();
-      written_ += summary.count(send_result::written);
-      refused_ += summary.refused();
-      std::this_thread::sleep_for(1ms);  // load, not a storm
-    }
+    std::promise<broadcast_summary> done;
+    auto future = done.get_future();
+    server_.broadcast(message::text("to all"), {},
+                      [&](const broadcast_summary& s) { done.set_value(s); });
+    const auto summary = future.get();
+    sent_ += summary.addressed();
+    written_ += summary.count(send_result::written);
+    refused_ += summary.refused();
   }
 
   server& server_;

@@ -81,7 +81,7 @@ class live_server {
   }
 
   connection_snapshot snapshot_of(const connection& c) {
-    for (auto& one : server_.snapshot().get().connections)
+    for (auto& one : server_.snapshot(longest_wait).get().connections)
       if (one.id == c.id()) return std::move(one);
     throw std::runtime_error{"no snapshot has this connection"};
   }

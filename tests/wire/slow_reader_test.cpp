@@ -134,7 +134,9 @@ TEST_SUITE("wire/slow_reader") {
     auto slow = server.join("slow", 4096);
     std::array<std::atomic<std::size_t>, send_result_count> seen{};
     std::size_t sends = 0;
-    while (server.snapshot_of(slow.handle).wire_bytes < queue_limit / 2) {
+    // Until the kernel takes no more. One look may meet what has not been offered to it yet.
+    for (int looks = 0; looks < 10;
+         looks = server.snapshot_of(slow.handle).wire_bytes < queue_limit / 2 ? 0 : looks + 1) {
       REQUIRE(sends < 100'000);  // no kernel takes that much
       for (const auto end = sends + 200; sends < end; ++sends)
         slow.handle.send(kilobyte(sends),
@@ -142,7 +144,6 @@ TEST_SUITE("wire/slow_reader") {
     }
     CHECK(slow.handle.close_reported(close_code::slow_consumer, "slow").get() ==
           close_result::initiated);
-    CHECK(slow.handle.send_reported(message::text("x")).get() == send_result::closing);
     const auto end = server.end_of(slow.handle);
     CHECK(end.code == close_code::slow_consumer);
     CHECK_FALSE(end.clean);
@@ -184,9 +185,10 @@ TEST_SUITE("wire/slow_reader") {
       for (const auto& n : seen) answered += n;
       return answered == sends;
     }));
-    CHECK(count(send_result::overflow) == 1);  // the one that closed it; what came behind: closing
-    CHECK(count(send_result::closing) > 0);
-    CHECK(count(send_result::failed) > 0);
+    CHECK(count(send_result::overflow) == 1);  // the one that closed it
+    CHECK(count(send_result::failed) > 0);     // what the client had not taken
+    const auto behind = count(send_result::closing) + count(send_result::closed);
+    CHECK(count(send_result::written) + count(send_result::failed) + 1 + behind == sends);
   }
 
   TEST_CASE("ten clients that never read among forty that do: the ten are closed with 3008, the "
