@@ -31,19 +31,20 @@ struct deflate_counts {
 
 /// The processor time of this thread.
 [[nodiscard]] std::chrono::nanoseconds thread_time();
+struct work_clocks {
+  std::function<protocol::time_point()> now = std::chrono::steady_clock::now;
+  std::function<std::chrono::nanoseconds()> worked = thread_time;
+};
 
 /// Compresses and inflates for the connections of one loop. Since no context outlives a message, one set of zlib's
 /// buffers serves them all. Compresses no more than half of the time, whatever is sent: what a client says decides how
 /// long zlib works on it. Loop's thread only.
 class deflate_workshop {
  public:
-  struct clocks {
-    std::function<protocol::time_point()> now = std::chrono::steady_clock::now;
-    std::function<std::chrono::nanoseconds()> worked = thread_time;  ///< by this thread
-  };
   explicit deflate_workshop(
       const compression_options& o,
-      std::shared_ptr<deflate_counts> counts = std::make_shared<deflate_counts>(), clocks c = {})
+      std::shared_ptr<deflate_counts> counts = std::make_shared<deflate_counts>(),
+      work_clocks c = {})
       : options_(o), counts_(std::move(counts)), clocks_(std::move(c)) {}
   ~deflate_workshop();
   deflate_workshop(const deflate_workshop&) = delete;
@@ -90,7 +91,7 @@ class deflate_workshop {
 
   const compression_options options_;
   const std::shared_ptr<deflate_counts> counts_;
-  const clocks clocks_;
+  const work_clocks clocks_;
   protocol::token_bucket time_;  // of zlib's, in nanoseconds
   // By window. Each of these is made when it is first needed.
   std::array<std::unique_ptr<z_stream_s, end_deflate>, most_bits - least_bits + 1> deflaters_;
