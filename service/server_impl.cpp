@@ -144,8 +144,8 @@ void server::impl::start_listeners() {
   public_service_ = clients;
   other_descriptors_ = service::open_descriptors() + loops_.size();  // which are about to listen
   const auto share = share_descriptors(options_.limits);
-  auto for_clients = options_.limits;
-  for_clients.max_connections = share.clients;
+  auto limits_in_force = options_.limits;
+  limits_in_force.max_connections = share.clients;
   public_listener_ = net::listener::start({.address = options_.listen,
                                            .limits = limits_in_force,
                                            .max_body = max_public_body,
