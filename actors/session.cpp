@@ -135,20 +135,22 @@ std::future<emit_report> session::emit_reported(std::string_view type, std::stri
   return future;
 }
 
-// Told first: what throws for lack of memory has ended nothing.
+// Told first: what throws for lack of memory has ended nothing. Who is told may let go of this handle.
 
 void session::end(std::string reason) const {
-  if (!core_ || core_->is_ending()) return;
-  actors::tell(core_->actor, actors::end_session{std::move(reason), nullptr});
-  core_->begin_end();
+  const auto core = core_;
+  if (!core || core->is_ending()) return;
+  actors::tell(core->actor, actors::end_session{std::move(reason), nullptr});
+  core->begin_end();
 }
 
 void session::end(std::string reason, std::function<void(const session_end&)> done) const {
-  if (!core_) return actors::call_back(done, session_end{});
-  actors::tell(core_->actor,
+  const auto core = core_;
+  if (!core) return actors::call_back(done, session_end{});
+  actors::tell(core->actor,
                actors::end_session{std::move(reason),
-                                   std::make_shared<actors::end_receipt>(core_, std::move(done))});
-  core_->begin_end();
+                                   std::make_shared<actors::end_receipt>(core, std::move(done))});
+  core->begin_end();
 }
 
 void session::issue_token(std::function<void(std::string)> done) const {

@@ -155,6 +155,7 @@ void session_actor::make_behavior() {
   const auto& make = core_->type->what.behavior;
   if (!make) return;
   try {
+    const behavior_scope inside{in_behavior_};
     behavior_ = make(handle());
   } catch (const std::exception& e) {
     return behavior_failed("factory", e.what());
@@ -188,7 +189,7 @@ void session_actor::greet_sockets() {
 }
 
 bool session_actor::set_now(const set_session_timer& m) {
-  if (!loop().inside() || unit().current() != this || !behavior_) return false;
+  if (!loop().inside() || !in_behavior_) return false;
   set(m);
   return true;
 }
@@ -201,7 +202,7 @@ void session_actor::on(const set_session_timer& m) {
 void session_actor::set(const set_session_timer& m) {
   if (m.behavior != core_->behavior()) return;
   std::erase_if(timers_, [&](const named_timer& t) { return t.name == m.name; });
-  if (m.cancel || !behavior_) return;
+  if (m.cancel || !(behavior_ || in_behavior_)) return;
   if (timers_.size() < most_timers) return timers_.push_back({m.name, loop().now() + m.delay});
   env_.logger()(severity::warning, "session.too_many_timers",
                 {{"session", core_->id}, {"name", m.name}});

@@ -49,6 +49,17 @@ class session_actor final : public lean_actor {
     protocol::time_point deadline;
     read_inbox what;
   };
+  /// A function of the behaviour's is running.
+  struct behavior_scope {
+    explicit behavior_scope(bool& inside) : inside_(inside), outer_(std::exchange(inside, true)) {}
+    ~behavior_scope() { inside_ = outer_; }
+    behavior_scope(const behavior_scope&) = delete;
+    behavior_scope& operator=(const behavior_scope&) = delete;
+
+   private:
+    bool& inside_;
+    const bool outer_;
+  };
   struct named_timer {
     std::string name;
     protocol::time_point when;
@@ -136,6 +147,7 @@ class session_actor final : public lean_actor {
   std::size_t counted_ = 0;  // of its bytes, in the environment's tally
   protocol::resume_tokens tokens_;
   std::unique_ptr<session_behavior> behavior_;
+  bool in_behavior_ = false;  // a function of its own is running, or the one that makes it
   std::vector<socket> sockets_;
   std::vector<waiter> waiters_;  // by offset
   std::unique_ptr<protocol::stream> inbox_;
@@ -178,6 +190,7 @@ template <class Function>
 void session_actor::guarded(const char* where, Function&& function) {
   if (!behavior_) return;
   try {
+    const behavior_scope inside{in_behavior_};
     function();
   } catch (const std::exception& e) {
     behavior_failed(where, e.what());

@@ -270,9 +270,9 @@ void session_actor::pump(socket& s) {
 void session_actor::falls_behind(socket& s) {
   s.lagging = true;
   if (planted(defect::event_skipped) && s.next < stream_.top()) ++s.next;
-  if (s.who->gone() || hopeless(s)) return;  // it is dropped by who called
-  const auto size = stream_.at(s.next)->frame().size();
-  tell(s.who->actor, tell_of_room{static_cast<std::uint32_t>(size)});
+  const auto* const next = stream_.at(s.next);
+  if (!next || next->frame().size() > s.who->max_frame()) return;  // it is dropped by who called
+  tell(s.who->actor, tell_of_room{static_cast<std::uint32_t>(next->frame().size())});
 }
 
 void session_actor::on(send_more m) {

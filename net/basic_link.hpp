@@ -94,6 +94,7 @@ class basic_link final : public protocol::link,
   [[nodiscard]] bool inflate(message_kind&, std::string_view& payload);
 
   [[nodiscard]] error_code heard(std::string_view bytes) override;
+  void charge(std::size_t bytes, std::uint32_t frames);
   void take_raw(std::string_view bytes) override;
   [[nodiscard]] error_code flush_raw() override;
   boost::beast::saved_handler* hold() noexcept override;

@@ -156,9 +156,14 @@ auto deflate_workshop::make(const protocol::chunk& plain, int window_bits) -> en
   return made;
 }
 
+protocol::token_bucket& deflate_workshop::spent() const noexcept {
+  thread_local protocol::token_bucket of_this_thread;
+  return clocks_.spent ? *clocks_.spent : of_this_thread;
+}
+
 bool deflate_workshop::may_compress(std::string_view payload) {
   if (payload.size() < options_.min_size) return false;
-  if (time_.free_of_debt(most_time, clocks_.now()) >= protocol::time_point::duration::zero())
+  if (spent().free_of_debt(most_time, clocks_.now()) >= protocol::time_point::duration::zero())
     return true;
   ++counts_->spared;
   return false;
@@ -174,8 +179,8 @@ bool deflate_workshop::deflate(std::string_view payload, int window_bits) {
   make_room(z, deflated_, 0, deflated_.size());
   const auto before = clocks_.worked();
   ::deflate(&z, Z_SYNC_FLUSH);
-  time_.take(static_cast<std::uint64_t>((clocks_.worked() - before).count()), most_time,
-             clocks_.now());
+  spent().take(static_cast<std::uint64_t>((clocks_.worked() - before).count()), most_time,
+               clocks_.now());
   const std::size_t size = deflated_.size() - z.avail_out;
   if (z.avail_in > 0 || z.avail_out == 0) return false;
   deflated_.resize(size - tail.size());

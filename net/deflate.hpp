@@ -31,14 +31,17 @@ struct deflate_counts {
 
 /// The processor time of this thread.
 [[nodiscard]] std::chrono::nanoseconds thread_time();
+/// By what the time that compressing takes is measured, and where it is counted; null: for this thread, whose workshops
+/// share it.
 struct work_clocks {
   std::function<protocol::time_point()> now = std::chrono::steady_clock::now;
   std::function<std::chrono::nanoseconds()> worked = thread_time;
+  protocol::token_bucket* spent = nullptr;
 };
 
 /// Compresses and inflates for the connections of one loop. Since no context outlives a message, one set of zlib's
-/// buffers serves them all. Compresses no more than half of the time, whatever is sent: what a client says decides how
-/// long zlib works on it. Loop's thread only.
+/// buffers serves them all. Compresses no more than half of the loop's time, whatever is sent: what a client says decides
+/// how long zlib works on it. Loop's thread only.
 class deflate_workshop {
  public:
   explicit deflate_workshop(
@@ -84,6 +87,7 @@ class deflate_workshop {
   static constexpr int least_bits = 8, most_bits = 15;
 
   [[nodiscard]] entry make(const protocol::chunk& plain, int window_bits);
+  [[nodiscard]] protocol::token_bucket& spent() const noexcept;
   [[nodiscard]] bool may_compress(std::string_view payload);
   [[nodiscard]] bool deflate(std::string_view payload, int window_bits);
   [[nodiscard]] z_stream_s& deflater(int window_bits);
@@ -92,7 +96,6 @@ class deflate_workshop {
   const compression_options options_;
   const std::shared_ptr<deflate_counts> counts_;
   const work_clocks clocks_;
-  protocol::token_bucket time_;  // of zlib's, in nanoseconds
   // By window. Each of these is made when it is first needed.
   std::array<std::unique_ptr<z_stream_s, end_deflate>, most_bits - least_bits + 1> deflaters_;
   std::unique_ptr<z_stream_s, end_inflate> inflater_;

@@ -211,11 +211,16 @@ void basic_link<Socket>::deliver() {
   watch_.talked();
   auto kind = stream_->got_text() ? message_kind::text : message_kind::binary;
   auto payload = inbound_.view();
+  const auto came = payload.size();
   if constexpr (compressing)
     if (!inflate(kind, payload)) return;
+  const auto more = payload.size() - std::min(came, payload.size());
   auto what = message::make(kind, payload);
   inbound_.clear();
   observer_->on_message(std::move(what));
+  // What was made of a message counts, not only what came for it.
+  if constexpr (compressing)
+    if (more > 0 && phase_ == phase::open) charge(more, 0);
 }
 
 /// What Beast took for a binary message may be any, compressed. False: it was a violation.
@@ -278,14 +283,20 @@ error_code basic_link<Socket>::heard(std::string_view bytes) {
   const auto& bounds = group()->limits();
   const auto seen = meter_.read(bytes, bounds.max_fragments);
   if (seen.too_many_fragments) return make_error_code(too_many_fragments);
+  charge(bytes.size(), seen.frames);
+  return {};
+}
+
+template <class Socket>
+void basic_link<Socket>::charge(std::size_t bytes, std::uint32_t frames) {
+  const auto& bounds = group()->limits();
   auto& loop = group()->home();
-  const auto inflow = watch_.heard(bytes.size(), seen.frames, bounds, loop.now());
+  const auto inflow = watch_.heard(bytes, frames, bounds, loop.now());
   // What comes before the answer to a Close is to be read, and nobody gets it; the closing handshake has a deadline.
-  if (inflow == protocol::peer_watch::inflow::fine || wire_.sealed()) return {};
+  if (inflow == protocol::peer_watch::inflow::fine || wire_.sealed()) return;
   group()->count(protocol::limit_hit::inbound_rate_paused);
   loop.schedule(*this, watch_.look_again(bounds, loop.now()));
   if (inflow == protocol::peer_watch::inflow::too_long) stop_flood();
-  return {};
 }
 
 template <class Socket>

@@ -37,11 +37,11 @@ peer_watch::inflow peer_watch::heard(std::uint64_t bytes, std::uint32_t frames, 
   return now - over_since_ >= l.inbound_patience ? inflow::too_long : inflow::pause;
 }
 
-/// It has let half of its burst come back. Not less than what a late timer gives to somebody who never pauses by himself.
+/// It was not paused for so long as half of its burst takes to come back, whatever it sent. Not less than what a late timer
+/// gives to somebody who never pauses by himself.
 bool peer_watch::eased_off(const limits& l, time_point now) const noexcept {
-  const auto wanted = std::max<duration>(l.inbound_burst / 2, std::chrono::milliseconds{500});
-  return bytes_.free_of_debt(byte_rate(l), now) >= wanted &&
-         frames_.free_of_debt(frame_rate(l), now) >= wanted;
+  return state_ != state::paused &&
+         now - since_ >= std::max<duration>(l.inbound_burst / 2, std::chrono::milliseconds{500});
 }
 
 time_point peer_watch::look_again(const limits& l, time_point now) const noexcept {

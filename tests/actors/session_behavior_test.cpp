@@ -229,6 +229,26 @@ TEST_CASE(
   CHECK(h.emit(s.session).result == emit_result::kept);
 }
 
+TEST_CASE("timers of the function that makes a behaviour come before those of its own") {
+  struct quiet final : session_behavior {
+    explicit quiet(lines& b) : book(b) {}
+    void on_start(const session& s) override { s.cancel_timer("t"); }
+    void on_timer(const session&, const std::string& name) override { book.push_back(name); }
+    lines& book;
+  };
+  lines book;
+  session_harness h{{{"quiet",
+                      {[&](const session& s) {
+                         s.start_timer("t", 1s);
+                         s.start_timer("u", 1s);
+                         return std::make_unique<quiet>(book);
+                       },
+                       {}}}}};
+  const auto s = h.spawn("quiet").session;
+  h.advance(2s);
+  CHECK(book == lines{"u"});
+}
+
 // --- the inbox ------------------------------------------------------------------------------------------------------
 
 TEST_CASE(

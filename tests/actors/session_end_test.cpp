@@ -124,6 +124,15 @@ TEST_CASE("what is emitted once the deadline has passed is not waited for") {
   CHECK(kept + counts[static_cast<std::size_t>(emit_result::ended)] == 2'000);
 }
 
+TEST_CASE("who is told of the end may let go of the handle that asked for it") {
+  session_harness h{plain()};
+  auto s = std::make_unique<session>(h.spawn().session);
+  s->end();
+  h.run();
+  s->end("again", [&](const session_end&) { s.reset(); });  // at once: it has ended
+  CHECK_FALSE(s);
+}
+
 TEST_CASE("the deadline of a drain is for connections; a stop's is for sessions too") {
   session s;
   std::array<int, emit_result_count> counts{};

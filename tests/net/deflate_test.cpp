@@ -6,6 +6,7 @@
 
 #include "net/deflate.hpp"
 #include "net/tls_context.hpp"
+#include "tests/net/hand_turned_loop.hpp"
 #include "tests/net/test_server.hpp"
 #include "tests/support/tls_layer.hpp"
 #include "tests/support/zlib_peer.hpp"
@@ -293,6 +294,19 @@ TEST_CASE("a bomb is refused before it is inflated: 1009") {
   CHECK(server->hits->count(protocol::limit_hit::message_too_big) == 1);
 }
 
+TEST_CASE("what a message is when inflated counts for its sender's rate") {
+  limits bounds;
+  bounds.max_inbound_bytes_per_second = 100'000;
+  bounds.inbound_burst = 1s;
+  test::hand_turned_link l(bounds, net::deflate_agreement{});
+  l.peer_sends(compressed_frame(std::string(60'000, 'a')));
+  CHECK_FALSE(l.line->link->peer().throttled);
+  l.peer_sends(compressed_frame(std::string(60'000, 'a')));
+  CHECK(l.line->reports.count("text") == 2);
+  CHECK(l.line->link->peer().throttled);
+  CHECK(l.count(protocol::limit_hit::inbound_rate_paused) == 1);
+}
+
 TEST_CASE("what is no stream, or text that is no UTF-8, is refused: 1007") {
   const deflate_server server;
   auto client = agreed(server);
@@ -428,11 +442,12 @@ TEST_CASE("a run of frames stays a run: each is compressed, or not, by itself") 
 TEST_CASE("compressing takes half of the time at most, and 100 ms at once; the rest goes plain") {
   auto now = protocol::time_point{} + 1h;
   auto worked = 0ns;
+  protocol::token_bucket spent;
   const auto counts = std::make_shared<net::deflate_counts>();
   net::deflate_workshop workshop(
       on, counts,
-      {[&] { return now; },
-       [&] { return worked += 15ms; }});  // asked before and after each compression, so 15 ms each
+      {[&] { return now; }, [&] { return worked += 15ms; },
+       &spent});  // asked before and after each compression, so 15 ms each
   const auto taker = workshop.count_in(15);
   const auto shrinks = [&] {
     const auto form = workshop.with_compressed_form(message::text(prose(2000)));

@@ -122,7 +122,8 @@ class hand_turned_session {
 /// One WebSocket on such a loop, and the bytes of its peer, over a pair of connected sockets.
 class hand_turned_link {
  public:
-  explicit hand_turned_link(const limits& bounds = {}) {
+  explicit hand_turned_link(const limits& bounds = {},
+                            const std::optional<net::deflate_agreement>& deflate = {}) {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
       throw std::runtime_error("socketpair");
@@ -132,7 +133,7 @@ class hand_turned_link {
                                             hits, nullptr, std::make_shared<net::crowd>());
     line->link =
         net::make_link({net::tcp_socket(loop->sockets(), pair[0]), nullptr}, group_, 0,
-                       {.key = "dGhlIHNhbXBsZSBub25jZQ==", .subprotocol = {}}, {}, std::nullopt);
+                       {.key = "dGhlIHNhbXBsZSBub25jZQ==", .subprotocol = {}}, {}, deflate);
     line->link->open(std::make_unique<recording_observer>(line));
     loop->run();
     receive();  // the 101

@@ -198,6 +198,20 @@ TEST_CASE("who has eased off begins anew, whatever it sends then; with a short b
 }
 
 TEST_CASE(
+    "who keeps to its rate again has eased off, however much it talks and short its burst is") {
+  watched_peer p;
+  p.bounds.max_inbound_messages_per_second = 1'000;
+  p.bounds.inbound_burst = 1ms;
+  p.bounds.inbound_patience = 5s;
+  CHECK(p.hear(6, 100) == inflow::pause);
+  while (p.now < start + 1min) {
+    while (p.first_before(p.now + 10ms) != action::nothing) continue;
+    if (!p.watch.paused()) REQUIRE(p.hear() == inflow::fine);
+  }
+  CHECK(p.hear(6, 100) == inflow::pause);
+}
+
+TEST_CASE(
     "who owes more than the patience is told so when it is over, once, and then waits for its "
     "tokens") {
   watched_peer p;
