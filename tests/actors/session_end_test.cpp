@@ -103,25 +103,48 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("what is emitted once the deadline has passed is not waited for") {
+namespace {
+
+/// A session, and a connection whose peer does not answer a Close. When that one ends, 2,000 events are emitted that take a
+/// millisecond each.
+struct late_emits {
+  late_emits() {
+    s = h.spawn().session;
+    h.open();
+  }
+  void emit_all() {
+    for (int i = 0; i < 2'000; ++i)
+      s.emit("e", "1", [this](const emit_report& r) {
+        ++counts[static_cast<std::size_t>(r.result)];
+        h.loops[0]->pass(1ms);
+      });
+  }
+  [[nodiscard]] int count(emit_result r) const { return counts[static_cast<std::size_t>(r)]; }
+
   session s;
   std::array<int, emit_result_count> counts{};
-  session_harness h{plain(), 1, [&](auto& o) {
+  session_harness h{plain(), 1, [this](auto& o) {
                       o.limits.max_queued_messages = 4'000;
-                      o.on_close = [&](const connection&, const close_info&) {
-                        for (int i = 0; i < 2'000; ++i)
-                          s.emit("e", "1", [&](const emit_report& r) {
-                            ++counts[static_cast<std::size_t>(r.result)];
-                            h.loops[0]->pass(1ms);  // so long it takes
-                          });
-                      };
+                      o.on_close = [this](const connection&, const close_info&) { emit_all(); };
                     }};
-  s = h.spawn().session;
-  h.open();
-  h.stop(1s, false);  // its peer does not answer: the deadline aborts it
-  const auto kept = counts[static_cast<std::size_t>(emit_result::kept)];
-  CHECK(kept < 1'500);
-  CHECK(kept + counts[static_cast<std::size_t>(emit_result::ended)] == 2'000);
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(late_emits, "what is emitted once the deadline has passed is not waited for") {
+  h.stop(1s, false);
+  CHECK(count(emit_result::kept) < 1'500);
+  CHECK(count(emit_result::kept) + count(emit_result::ended) == 2'000);
+}
+
+TEST_CASE_FIXTURE(late_emits,
+                  "the deadline of a drain is for connections; a stop's is for sessions too") {
+  h.backbone->drain(
+      {.spread = 0ms, .timeout = 1s}, [] {}, [](auto) {});
+  h.run();
+  h.advance(500ms);
+  h.stop(10s, false);
+  CHECK(count(emit_result::kept) == 2'000);
 }
 
 TEST_CASE("who is told of the end may let go of the handle that asked for it") {
@@ -131,29 +154,6 @@ TEST_CASE("who is told of the end may let go of the handle that asked for it") {
   h.run();
   s->end("again", [&](const session_end&) { s.reset(); });  // at once: it has ended
   CHECK_FALSE(s);
-}
-
-TEST_CASE("the deadline of a drain is for connections; a stop's is for sessions too") {
-  session s;
-  std::array<int, emit_result_count> counts{};
-  session_harness h{plain(), 1, [&](auto& o) {
-                      o.limits.max_queued_messages = 4'000;
-                      o.on_close = [&](const connection&, const close_info&) {
-                        for (int i = 0; i < 2'000; ++i)
-                          s.emit("e", "1", [&](const emit_report& r) {
-                            ++counts[static_cast<std::size_t>(r.result)];
-                            h.loops[0]->pass(1ms);  // so long it takes
-                          });
-                      };
-                    }};
-  s = h.spawn().session;
-  h.open();  // its peer does not answer
-  h.backbone->drain(
-      {.spread = 0ms, .timeout = 1s}, [] {}, [](auto) {});
-  h.run();
-  h.advance(500ms);
-  h.stop(10s, false);
-  CHECK(counts[static_cast<std::size_t>(emit_result::kept)] == 2'000);
 }
 
 TEST_CASE("a drain whose last client leaves just before its deadline ends no session") {
