@@ -120,8 +120,11 @@ class raw_client {
     ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (receive_buffer > 0)
       ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
-    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0)
-      throw std::runtime_error("connect: " + std::string(std::strerror(errno)));
+    if (::connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) {
+      const int why = errno;
+      close();
+      throw std::runtime_error("connect: " + std::string(std::strerror(why)));
+    }
     if (!layer_) return;
     try {
       send_raw(layer_->start());
