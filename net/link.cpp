@@ -291,10 +291,11 @@ template <class Socket>
 void basic_link<Socket>::charge(std::size_t bytes, std::uint32_t frames) {
   const auto& bounds = group()->limits();
   auto& loop = group()->home();
+  const bool before = watch_.paused();
   const auto inflow = watch_.heard(bytes, frames, bounds, loop.now());
   // What comes before the answer to a Close is to be read, and nobody gets it; the closing handshake has a deadline.
   if (inflow == protocol::peer_watch::inflow::fine || wire_.sealed()) return;
-  group()->count(protocol::limit_hit::inbound_rate_paused);
+  if (!before) group()->count(protocol::limit_hit::inbound_rate_paused);
   loop.schedule(*this, watch_.look_again(bounds, loop.now()));
   if (inflow == protocol::peer_watch::inflow::too_long) stop_flood();
 }

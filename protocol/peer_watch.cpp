@@ -33,15 +33,14 @@ peer_watch::inflow peer_watch::heard(std::uint64_t bytes, std::uint32_t frames, 
   if (owed == duration::zero()) return inflow::fine;
   over_since_ = std::min(over_since_, now);
   state_ = state::paused;
-  since_ = now + owed;
+  since_ = free_at_ = now + owed;
   return now - over_since_ >= l.inbound_patience ? inflow::too_long : inflow::pause;
 }
 
 /// It was not paused for so long as half of its burst takes to come back, whatever it sent. Not less than what a late timer
 /// gives to somebody who never pauses by himself.
 bool peer_watch::eased_off(const limits& l, time_point now) const noexcept {
-  return state_ != state::paused &&
-         now - since_ >= std::max<duration>(l.inbound_burst / 2, std::chrono::milliseconds{500});
+  return now - free_at_ >= std::max<duration>(l.inbound_burst / 2, std::chrono::milliseconds{500});
 }
 
 time_point peer_watch::look_again(const limits& l, time_point now) const noexcept {

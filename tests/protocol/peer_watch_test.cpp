@@ -211,6 +211,24 @@ TEST_CASE(
   CHECK(p.hear(6, 100) == inflow::pause);
 }
 
+TEST_CASE("a ping between two bursts does not make one of them") {
+  watched_peer p;
+  p.bounds.max_inbound_messages_per_second = 1'000;
+  p.bounds.inbound_burst = 10s;
+  p.bounds.inbound_patience = 5s;
+  p.bounds.ping_interval = 4s;
+  CHECK(p.hear(6, 10'300) == inflow::pause);
+  int pings = 0;
+  while (p.now < start + 40s || !p.watch.awaits_pong()) {
+    if (p.watch.awaits_pong()) CHECK(p.hear() == inflow::fine);
+    if (p.first_before(p.now + 100ms) != action::ping) continue;
+    p.ping();
+    ++pings;
+  }
+  CHECK(pings >= 5);
+  CHECK(p.hear(6, 10'300) == inflow::pause);
+}
+
 TEST_CASE(
     "who owes more than the patience is told so when it is over, once, and then waits for its "
     "tokens") {
