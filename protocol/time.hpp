@@ -13,8 +13,8 @@ using time_point = std::chrono::steady_clock::time_point;
 inline constexpr std::chrono::milliseconds longest_wait = std::chrono::hours{24 * 365};
 
 /// A wait that somebody asked for, within these bounds.
-[[nodiscard]] constexpr std::chrono::milliseconds bounded_wait(
-    std::chrono::milliseconds asked) noexcept {
+[[nodiscard]] constexpr std::chrono::milliseconds
+bounded_wait(std::chrono::milliseconds asked) noexcept {
   return std::clamp(asked, std::chrono::milliseconds{0}, longest_wait);
 }
 
