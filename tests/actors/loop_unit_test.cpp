@@ -62,7 +62,7 @@ class worker final : public pinned_actor {
           loop_.clock += takes;
           done_.push_back(name_);
         },
-        [this](const caf::actor& next) { caf::anon_send(next, 0us); },
+        [](const caf::actor& next) { caf::anon_send(next, 0us); },
     };
   }
 
