@@ -1,5 +1,4 @@
 #include <array>
-#include <tuple>
 
 #include <doctest/doctest.h>
 
@@ -70,18 +69,19 @@ TEST_CASE("the server goes down: sessions end after their sockets, and nothing c
 
 TEST_CASE(
     "the server goes down: what was emitted is kept until the deadline, and refused after it") {
-  for (const auto& [deadline, drains_first, all] :
-       {std::tuple{std::chrono::milliseconds{10s}, false, true},
-        {1s, false, false},
-        {1s, true, false},
-        {std::chrono::milliseconds::max(), true, true}}) {
-    CAPTURE(deadline.count());
-    CAPTURE(drains_first);
+  struct way {
+    std::chrono::milliseconds deadline;
+    bool drains_first, all;
+  };
+  for (const auto& w : {way{10s, false, true}, way{1s, false, false}, way{1s, true, false},
+                        way{std::chrono::milliseconds::max(), true, true}}) {
+    CAPTURE(w.deadline.count());
+    CAPTURE(w.drains_first);
     session_harness h{plain(), 1, [](auto& o) {
                         o.limits.max_queued_messages = 4'000, o.limits.max_queued_bytes = 1 << 24;
                       }};
     const auto s = h.spawn().session;
-    if (drains_first) {
+    if (w.drains_first) {
       h.backbone->drain(
           {.timeout = 10s}, [] {}, [](auto) {});
       h.run();
@@ -93,10 +93,10 @@ TEST_CASE(
         ++counts[static_cast<std::size_t>(r.result)];
         if (r.result == emit_result::kept && ++took % 10 == 0) h.loops[0]->tick();  // 1 ms each
       });
-    h.stop(deadline);
+    h.stop(w.deadline);
     const auto kept = counts[static_cast<std::size_t>(emit_result::kept)];
     CHECK(kept + counts[static_cast<std::size_t>(emit_result::ended)] == 4'000);
-    if (all)
+    if (w.all)
       CHECK(kept == 4'000);
     else
       CHECK((kept >= 1'000 && kept < 2'000));
