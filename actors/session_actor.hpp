@@ -147,15 +147,12 @@ class session_actor final : public lean_actor {
   std::size_t counted_ = 0;  // of its bytes, in the environment's tally
   protocol::resume_tokens tokens_;
   std::unique_ptr<session_behavior> behavior_;
-  bool in_behavior_ = false;  // a function of its own is running, or the one that makes it
   std::vector<socket> sockets_;
   std::vector<waiter> waiters_;  // by offset
   std::unique_ptr<protocol::stream> inbox_;
   std::vector<reader> readers_;
   std::vector<named_timer> timers_;
   std::vector<std::pair<std::string, std::uint64_t>> keys_;  // of the last keyed emits, a ring
-  std::size_t next_key_ = 0;
-  bool has_owner_ = false;
   std::vector<watch_sink_ptr> watchers_;
   protocol::timer alarm_;
   protocol::time_point alarm_at_ = protocol::time_point::max();
@@ -163,11 +160,13 @@ class session_actor final : public lean_actor {
   protocol::time_point entered_at_;
   const protocol::wall_time began_wall_;
   std::uint64_t acked_ = 0, replayed_ = 0, received_ = 0, resumes_ = 0;
-  std::uint32_t restarts_ = 0;
-  bool restarting_ = false;                      // its behaviour is being made again ...
-  bool once_more_ = false;                       // ... and has failed already
   std::vector<session_snapshot::event> events_;  // a ring of 16
-  std::size_t next_event_ = 0;
+  std::uint32_t next_key_ = 0, next_event_ = 0;  // in the rings
+  std::uint32_t restarts_ = 0;
+  bool has_owner_ = false;
+  bool in_behavior_ = false;  // a function of its behaviour is running, or the one that makes it
+  bool restarting_ = false;   // its behaviour is being made again ...
+  bool once_more_ = false;    // ... and has failed already
 
   // What the effects of the event that is being handled are about.
   const core_ptr* attaching_ = nullptr;
