@@ -1,9 +1,6 @@
 #include "actors/roster.hpp"
 
-#include <algorithm>
-#include <chrono>
 #include <exception>
-#include <random>
 #include <utility>
 
 #include "actors/companion.hpp"
@@ -12,7 +9,6 @@
 #include "actors/queue_budget.hpp"
 #include "actors/session_messages.hpp"
 #include "protocol/defect.hpp"
-#include "protocol/drain.hpp"
 
 namespace fairlead::actors {
 

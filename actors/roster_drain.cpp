@@ -3,7 +3,6 @@
 #include <random>
 #include <utility>
 
-#include "actors/companion.hpp"
 #include "actors/connection_actor.hpp"
 #include "actors/roster.hpp"
 #include "protocol/defect.hpp"

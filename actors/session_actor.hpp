@@ -113,6 +113,7 @@ class session_actor final : public lean_actor {
   [[nodiscard]] bool offer(socket&, const message&, protocol::receipt);
   /// What came of a frame that was offered: false if there was no room for it.
   [[nodiscard]] static bool taken(socket&, detail::connection_core::offered);
+  [[nodiscard]] const message* next_for(const socket&) const;
   [[nodiscard]] bool hopeless(const socket&) const;
   [[nodiscard]] close_info too_slow();
   [[nodiscard]] close_info too_large();

@@ -85,10 +85,11 @@ void session_actor::carry_out(const machine::catch_up& e) {
     return turn_away(who, close_code::session_ended, over->info.reason, attach_outcome::ended);
   trim_stream();
   const auto& wants = *who->attach;
-  const bool all_fit =
-      stream_.largest_after(wants.after) <= who->max_frame() || planted(defect::large_skipped);
-  const bool recovered =
-      (stream_.can_recover(wants.after, wants.epoch) && all_fit) || planted(defect::blind_to_gaps);
+  const auto all_fit = [&] {
+    return stream_.largest_after(wants.after) <= who->max_frame() || planted(defect::large_skipped);
+  };
+  const bool recovered = (stream_.can_recover(wants.after, wants.epoch) && all_fit()) ||
+                         planted(defect::blind_to_gaps);
   auto token = env_.options.make_token();
   const auto held = tokens_.rotate(wants.token, token, now);
   const auto missed = recovered ? stream_.top() - wants.after : 0;
@@ -270,9 +271,8 @@ void session_actor::pump(socket& s) {
 void session_actor::falls_behind(socket& s) {
   s.lagging = true;
   if (planted(defect::event_skipped) && s.next < stream_.top()) ++s.next;
-  const auto* const next = stream_.at(s.next);
-  if (!next || next->frame().size() > s.who->max_frame()) return;  // it is dropped by who called
-  tell(s.who->actor, tell_of_room{static_cast<std::uint32_t>(next->frame().size())});
+  if (const auto* const next = next_for(s))  // else it is dropped by who called
+    tell(s.who->actor, tell_of_room{static_cast<std::uint32_t>(next->frame().size())});
 }
 
 void session_actor::on(send_more m) {
@@ -281,12 +281,15 @@ void session_actor::on(send_more m) {
   drop_hopeless();
 }
 
-/// It would have a gap: the stream does not go back far enough for it, or what comes next is larger than it takes. Not one
-/// that has gone: what it said before is on its way, and then the word of its end.
-bool session_actor::hopeless(const socket& s) const {
-  if (!s.lagging || s.who->gone()) return false;
+/// Null: it would have a gap, since the stream does not go back far enough for it, or what comes next is larger than it takes.
+const message* session_actor::next_for(const socket& s) const {
   const auto* const next = stream_.at(s.next);
-  return !next || next->frame().size() > s.who->max_frame();
+  return next && next->frame().size() <= s.who->max_frame() ? next : nullptr;
+}
+
+/// Not one that has gone: what it said before is on its way, and then the word of its end.
+bool session_actor::hopeless(const socket& s) const {
+  return s.lagging && !s.who->gone() && !next_for(s);
 }
 
 /// They may come back and be told so; or, where limits have been raised meanwhile, have no gap.

@@ -163,8 +163,8 @@ protocol::token_bucket& deflate_workshop::spent() const noexcept {
 
 bool deflate_workshop::may_compress(std::string_view payload) {
   if (payload.size() < options_.min_size) return false;
-  if (spent().free_of_debt(most_time, clocks_.now()) >= protocol::time_point::duration::zero())
-    return true;
+  if (spent().take(0, most_time, clocks_.now()) == protocol::token_bucket::duration::zero())
+    return true;  // none is owed
   ++counts_->spared;
   return false;
 }

@@ -101,8 +101,8 @@ struct listener_options {
 /// Accepts sockets on every loop that it is given (SO_REUSEPORT, one each) and speaks HTTP/1.1 on them.
 class listener {
  public:
-  /// Binds and listens: who comes now waits in the kernel until `accept`. Throws std::system_error that names the address; a port that another process listens on is an
-  /// error even where SO_REUSEPORT would share it.
+  /// Binds and listens: who comes now waits in the kernel until `accept`. Throws std::system_error that names the address; a
+  /// port that another process listens on is an error even where SO_REUSEPORT would share it.
   [[nodiscard]] static std::unique_ptr<listener>
       start(listener_options, std::vector<std::shared_ptr<loop>>, std::shared_ptr<http_service>);
   virtual ~listener() = default;                          ///< stop() must have been called

@@ -33,7 +33,7 @@ peer_watch::inflow peer_watch::heard(std::uint64_t bytes, std::uint32_t frames, 
   if (owed == duration::zero()) return inflow::fine;
   over_since_ = std::min(over_since_, now);
   state_ = state::paused;
-  since_ = free_at_ = now + owed;
+  free_at_ = now + owed;
   return now - over_since_ >= l.inbound_patience ? inflow::too_long : inflow::pause;
 }
 
@@ -44,7 +44,7 @@ bool peer_watch::eased_off(const limits& l, time_point now) const noexcept {
 }
 
 time_point peer_watch::look_again(const limits& l, time_point now) const noexcept {
-  const auto next = std::min(since_, quiet_since_ + l.idle_timeout);
+  const auto next = std::min(free_at_, quiet_since_ + l.idle_timeout);
   const bool told = over_since_ == time_point::max() || now - over_since_ >= l.inbound_patience;
   return told ? next : std::min(next, over_since_ + l.inbound_patience);
 }
@@ -62,7 +62,7 @@ peer_watch::look peer_watch::at(const limits& l, time_point now, std::uint32_t s
 
   switch (state_) {
   case state::paused:
-    if (now < since_) {
+    if (now < free_at_) {
       const bool too_long = now - over_since_ >= l.inbound_patience;
       return {too_long ? action::too_long : action::nothing, look_again(l, now)};
     }

@@ -72,8 +72,8 @@ class peer_watch {
   [[nodiscard]] time_point next_look(const limits&, std::uint32_t spread) const noexcept;
 
   time_point heard_{};
-  time_point since_{};                         // pinged: when; paused: until when
-  time_point free_at_{};                       // the end of the last pause
+  time_point since_{};                         // pinged: when
+  time_point free_at_{};                       // paused: until when; then when that was over
   time_point quiet_since_{};                   // no message from then to the last look
   time_point over_since_ = time_point::max();  // sends more than it may; max: it does not
   token_bucket bytes_, frames_;

@@ -1,6 +1,5 @@
 #include "protocol/send_terms.hpp"
 
-#include <algorithm>
 #include <functional>
 
 namespace fairlead::protocol {

@@ -25,10 +25,6 @@ class token_bucket {
     full_at_ = std::min(std::max(full_at_, now) + worth(tokens, rate), now + most_owed);
     return std::max(full_at_ - now - duration{rate.burst}, duration::zero());
   }
-  /// For how long none has been owed; negative while some are.
-  [[nodiscard]] duration free_of_debt(token_rate rate, time_point now) const noexcept {
-    return now - full_at_ + duration{rate.burst};
-  }
 
  private:
   // What somebody owes is paid back by the time that passes; nobody has to wait for longer than this.

@@ -49,8 +49,7 @@ std::string advice(emit_result r, const session& of) {
   case emit_result::too_large: {
     const auto most = of.core()->largest_event();
     return fmt::format("data: larger than an event of this session may be now, {} bytes with {} "
-                       "for what is around "
-                       "it ({})",
+                       "for what is around it ({})",
                        most.bytes, protocol::event_overhead, most.option);
   }
   case emit_result::invalid_data:  // of the type that was looked at before

@@ -5,6 +5,18 @@
 using namespace fairlead;
 using namespace fairlead::test;
 
+namespace {
+
+/// So many sockets may attach at once.
+session_options joining(std::size_t sockets) {
+  session_options o;
+  o.on_second_socket = second_socket::joins;
+  o.max_sockets = sockets;
+  return o;
+}
+
+}  // namespace
+
 /// A session and its sockets: tokens, one or several, slow ones, whatever the limits are or become.
 TEST_SUITE_BEGIN("actors/session_sockets");
 
@@ -64,10 +76,7 @@ TEST_CASE("a second socket takes over: the older one is closed, behind what it w
 }
 
 TEST_CASE("or joins: both get everything, up to a number of sockets") {
-  session_options o;
-  o.on_second_socket = second_socket::joins;
-  o.max_sockets = 2;
-  session_harness h{plain(o), 2};
+  session_harness h{plain(joining(2)), 2};
   const auto s = h.spawn("plain", {.id = "s"});
   auto a = h.attach("s", s.token, 0, {}, 0), b = h.attach("s", s.token, 0, {}, 1);
   CHECK(h.attach("s", s.token).closed_with() == close_code::session_full);
@@ -83,10 +92,7 @@ TEST_CASE("or joins: both get everything, up to a number of sockets") {
 }
 
 TEST_CASE("as many sockets as it may, also of those that come at once") {
-  session_options o;
-  o.on_second_socket = second_socket::joins;
-  o.max_sockets = 2;
-  session_harness h{plain(o), 2};
+  session_harness h{plain(joining(2)), 2};
   const auto s = h.spawn("plain", {.id = "s"});
   std::vector<session_socket> all;
   for (std::size_t i = 0; i < 4; ++i) all.push_back(h.ask("s", s.token, i % 2));
@@ -97,10 +103,7 @@ TEST_CASE("as many sockets as it may, also of those that come at once") {
 }
 
 TEST_CASE("where all places are taken, a client that comes back gets that of its own dead socket") {
-  session_options o;
-  o.on_second_socket = second_socket::joins;
-  o.max_sockets = 2;
-  session_harness h{plain(o)};
+  session_harness h{plain(joining(2))};
   const auto s = h.spawn("plain", {.id = "s"});
   auto other = h.attach("s", s.token);
   auto c = h.attach("s", s.token);

@@ -36,14 +36,16 @@ TEST_CASE("who keeps to the rate owes nothing, for as long as it likes") {
   for (int i = 0; i < 100'000; ++i) REQUIRE(b.take(1, rate, now += 10ms) == 0s);
 }
 
-TEST_CASE("free of debt since what was owed is paid, and for less when more is taken") {
+TEST_CASE("to take none tells what is owed, until what was owed is paid, and changes nothing") {
   token_bucket b;
   CHECK(b.take(300, rate, start) == 1s);
-  CHECK(b.free_of_debt(rate, start) == -1s);
-  CHECK(b.free_of_debt(rate, start + 1s) == 0s);
-  CHECK(b.free_of_debt(rate, start + 4s) == 3s);
+  CHECK(b.take(0, rate, start) == 1s);
+  CHECK(b.take(0, rate, start + 1s) == 0s);
+  CHECK(b.take(0, rate, start + 4s) == 0s);
   CHECK(b.take(100, rate, start + 4s) == 0s);
-  CHECK(b.free_of_debt(rate, start + 4s) == 1s);
+  CHECK(b.take(0, rate, start + 4s) == 0s);
+  CHECK(b.take(100, rate, start + 4s) == 0s);  // the other half of the burst
+  CHECK(b.take(1, rate, start + 4s) == 10ms);
 }
 
 TEST_CASE("no number of tokens is too large to count, and no debt lasts longer than a day") {
